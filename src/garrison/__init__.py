@@ -1,0 +1,31 @@
+"""garrison: a security system for machine learning.
+
+import garrison
+
+report = garrison.scan("model.pt")
+report.decision.allowed
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["Policy", "Report", "__version__", "scan"]
+
+if TYPE_CHECKING:
+    from garrison.core.policy import Policy
+    from garrison.core.report import Report
+    from garrison.scanning import scan
+
+
+def __getattr__(name: str) -> object:
+    """Public names, imported on first use so that `import garrison` costs nothing."""
+    homes = {
+        "Policy": "garrison.core.policy",
+        "Report": "garrison.core.report",
+        "scan": "garrison.scanning",
+    }
+    if name not in homes:
+        raise AttributeError(f"module 'garrison' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(homes[name]), name)

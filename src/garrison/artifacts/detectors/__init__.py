@@ -1,0 +1,1 @@
+"""Detectors: they read facts, never files."""

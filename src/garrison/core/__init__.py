@@ -1,0 +1,1 @@
+"""The vocabulary: facts, findings, rules, policy and report. Imports nothing else of garrison."""

@@ -1,0 +1,47 @@
+"""What detectors state: rules and findings."""
+
+import enum
+
+import msgspec
+
+
+class Severity(enum.StrEnum):
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """0 for info to 4 for critical."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One thing that garrison looks for; `garrison explain` prints it."""
+
+    id: str
+    title: str
+    severity: Severity
+    """The usual severity; a finding may differ where the facts say so."""
+    description: str
+    """What it means and what an attacker does with it."""
+    fix: str
+    references: tuple[str, ...] = ()
+    threats: tuple[str, ...] = ()
+    """Entries of `garrison.threats`: `MLSECOPS-03`, `OWASP-ML06`, `AML.T0011.000`, `CWE-502`."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    rule: str
+    severity: Severity
+    subject: str
+    place: str = ""
+    message: str
+    fix: str = ""
+    references: tuple[str, ...] = ()
+    threats: tuple[str, ...] = ()

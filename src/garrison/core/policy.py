@@ -1,0 +1,75 @@
+"""What a team lets through: reads findings, decides, and gives reasons."""
+
+import datetime
+from typing import Literal
+
+import msgspec
+
+from garrison.core.errors import UsageError
+from garrison.core.findings import Finding, Severity
+from garrison.core.limits import Limits
+
+
+class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A finding that a named person accepts until a day."""
+
+    rule: str
+    reason: str
+    owner: str
+    expires: datetime.date
+    """The last day on which it counts."""
+    subject: str = "*"
+    """A shell pattern over the finding's subject."""
+    place: str = "*"
+    """A shell pattern over the finding's place."""
+
+
+class RuleOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    severity: Severity | None = None
+    enabled: bool = True
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """`garrison.toml`, or `[tool.garrison]` in `pyproject.toml`."""
+
+    threshold: Severity = Severity.HIGH
+    """A finding of this severity or worse denies."""
+    coverage: Literal["allow", "deny"] = "allow"
+    """Whether a subject that was not examined to its end denies."""
+    allowed_formats: tuple[str, ...] = ()
+    """When given, an artifact of any other model format denies."""
+    denied_formats: tuple[str, ...] = ()
+    allowed_globals: tuple[str, ...] = ()
+    """Shell patterns over `module.name` of imports that pass without a finding."""
+    denied_globals: tuple[str, ...] = ()
+    """Shell patterns over `module.name` of imports that are critical."""
+    exclude: tuple[str, ...] = ()
+    """Shell patterns over paths below a given directory that are not examined, and are listed as skipped."""
+    rules: dict[str, RuleOverride] = {}
+    waivers: tuple[Waiver, ...] = ()
+    limits: Limits = Limits()
+
+
+class Waived(msgspec.Struct, frozen=True, kw_only=True):
+    finding: Finding
+    waiver: Waiver
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    allowed: bool
+    verdict: Literal["clean", "opaque", "incomplete", "denied", "accepted"]
+    """`clean`: nothing found, all examined. `opaque`: nothing found, but it holds code that cannot be judged from its
+    bytes. `incomplete`: something was not examined. `accepted`: findings below the threshold or waived.
+    `denied`: policy refuses it."""
+    reasons: tuple[str, ...]
+    waived: tuple[Waived, ...] = ()
+    expired: tuple[Waiver, ...] = ()
+    """Waivers that would have matched a finding, had they not expired."""
+
+
+def parse_policy(data: object) -> Policy:
+    """A policy from plain TOML values; raises `UsageError` with the place of the first mistake."""
+    try:
+        return msgspec.convert(data, Policy)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"policy: {error}") from None

@@ -1,0 +1,103 @@
+"""What the rooms register: formats with their extractors, detectors and rules.
+
+Each room has `registration/*.json` (formats and detectors, named as `module:function` and imported only when needed)
+and `rules/*.json`. Adding a format is one new module and its entry in one of these; nothing else changes.
+"""
+
+import functools
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from garrison.core.findings import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PACKAGE = Path(__file__).parent.parent
+_ROOMS = ("sources", "artifacts")
+
+
+class Magic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes that stand at a fixed offset."""
+
+    hex: str
+    offset: int = 0
+
+
+class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One format and how it is recognised. All of `magic` are alternatives."""
+
+    id: str
+    title: str
+    extractor: str = ""
+    """`module:function` taking `(Source, Context)`; empty for formats that are only recognised."""
+    magic: tuple[Magic, ...] = ()
+    sniffer: str = ""
+    """`module:function` taking a `Source`, returning whether it is one; asked when no magic matched, by `order`,
+    or after a magic matched when `confirm` is set."""
+    order: int = 50
+    """When its sniffer is asked: the more certain and the cheaper, the earlier."""
+    confirm: bool = False
+    text: bool = False
+    """The sniffer is asked only for subjects that look like text."""
+    tail: bool = False
+    """The sniffer is asked for every subject, since the format is found from its end (polyglots)."""
+    extensions: tuple[str, ...] = ()
+    """Usual file name endings, lower case with the dot; a subject with one of them and other bytes is a mismatch."""
+    container: bool = False
+    model: bool = False
+    """A model or its parts, as opposed to documents, sources and pictures."""
+
+
+class Detector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    function: str
+    """`module:function` taking `Sequence[Examination]` and `Policy`, returning an iterable of `Finding`."""
+    facts: tuple[str, ...]
+    """Kinds of facts (tags) that make it worth asking; empty means always."""
+
+
+class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    formats: tuple[Format, ...] = ()
+    detectors: tuple[Detector, ...] = ()
+
+
+@functools.cache
+def registration() -> Registration:
+    """All rooms together."""
+    rooms = [
+        msgspec.json.decode(path.read_bytes(), type=Registration)
+        for room in _ROOMS
+        for path in sorted((_PACKAGE / room / "registration").glob("*.json"))
+    ]
+    return Registration(
+        formats=tuple(f for room in rooms for f in room.formats),
+        detectors=tuple(d for room in rooms for d in room.detectors),
+    )
+
+
+@functools.cache
+def formats() -> dict[str, Format]:
+    return {f.id: f for f in registration().formats}
+
+
+@functools.cache
+def rules() -> dict[str, Rule]:
+    """The catalogue, by rule id."""
+    found: dict[str, Rule] = {}
+    for room in _ROOMS:
+        for path in sorted((_PACKAGE / room).glob("rules/*.json")):
+            for rule in msgspec.json.decode(path.read_bytes(), type=list[Rule]):
+                if rule.id in found:
+                    raise ValueError(f"rule {rule.id} is defined twice")
+                found[rule.id] = rule
+    return found
+
+
+@functools.cache
+def load(name: str) -> "Callable[..., Any]":
+    """The function that `module:function` names."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]

@@ -1,0 +1,69 @@
+"""The report: what every command that examines something ends in."""
+
+import datetime
+
+import msgspec
+
+from garrison.core.facts import AnyFact, CoverageState
+from garrison.core.findings import Finding
+from garrison.core.policy import Decision
+
+SCHEMA_VERSION = "1.0"
+"""Of the JSON report: the minor number grows with additions, the major with anything that could break a reader."""
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject of the inventory."""
+
+    subject: str
+    formats: tuple[str, ...]
+    size: int | None = None
+    """Bytes; absent where it is not known without unpacking."""
+    sha256: str | None = None
+    """Of the bytes, in hexadecimal; only when digests were asked for."""
+    facts: tuple[AnyFact, ...] = ()
+
+
+class CoverageEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A subject that was not examined to its end."""
+
+    subject: str
+    state: CoverageState
+    reason: str
+
+
+class Coverage(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was examined. "No findings" and "not examined" never look alike."""
+
+    examined: int
+    """Subjects examined to their end."""
+    not_understood: int
+    """Subjects of no known format."""
+    failed: int
+    """Subjects on which the examination broke off, partly examined ones included."""
+    skipped: int
+    """Subjects left out on purpose, by policy or since they are no regular files."""
+    interrupted: bool = False
+    """Whether the scan was stopped before its end."""
+    entries: tuple[CoverageEntry, ...] = ()
+    """Each subject that was not examined to its end."""
+
+
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    version: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    schema_version: str
+    tool: Tool
+    started: datetime.datetime
+    """UTC."""
+    seconds: float
+    subjects: tuple[str, ...]
+    """What was asked for, as given."""
+    inventory: tuple[Item, ...]
+    findings: tuple[Finding, ...]
+    """Grouped by subject, the worst subject first, and the worst finding first in each."""
+    coverage: Coverage
+    decision: Decision

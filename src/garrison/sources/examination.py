@@ -1,0 +1,113 @@
+"""Examines one source and all that is inside it."""
+
+from collections.abc import Callable, Iterator
+
+from garrison.core.errors import ExaminationError, LimitExceeded, Malformed
+from garrison.core.facts import Anomaly, AnyFact, CoverageState, Examination
+from garrison.core.registry import Format, load
+from garrison.sources.identification import identify
+from garrison.sources.source import Context, Source
+
+_WORST: dict[CoverageState, int] = {
+    "examined": 0,
+    "skipped": 1,
+    "not-understood": 2,
+    "partial": 3,
+    "failed": 4,
+}
+
+
+def examine(source: Source, context: Context) -> Iterator[Examination]:
+    """Yield one examination for the source and one for each source inside it, to the depth that the limits allow.
+
+    Never raises for what the bytes hold: what went wrong is in `state` and `reason`.
+    """
+    examination = Examination(subject=source.subject)
+    inner: list[Source] = []
+    try:
+        examination.size = source.reader.size if not source.depth else _size_if_known(source)
+        found = identify(source)
+        examination.formats = [entry.id for entry in found]
+        if examination.size == 0 and not found:
+            examination.formats = ["empty"]
+        elif not found:
+            _lower(examination, "not-understood", "no format that garrison knows")
+        examination.facts += _mismatch(source, found)
+    except ExaminationError as error:
+        _lower(examination, "failed", str(error))
+        found = []
+    for entry in found:
+        if entry.extractor:
+            yield from _extract(entry, source, context, examination)
+    del inner
+    yield examination
+
+
+def _extract(
+    entry: Format, source: Source, context: Context, examination: Examination
+) -> Iterator[Examination]:
+    extractor: Callable[[Source, Context], Iterator[AnyFact | Source]] = load(entry.extractor)
+    limits = context.limits
+    try:
+        context.check_time()
+        for item in extractor(source, context):
+            if isinstance(item, Source):
+                if item.depth > limits.depth:
+                    raise LimitExceeded("depth", f"containers are nested more than {limits.depth} deep")
+                yield from examine(item, context)
+            elif len(examination.facts) >= limits.facts:
+                raise LimitExceeded("facts", f"more than {limits.facts} facts in one subject")
+            else:
+                examination.facts.append(item)
+    except LimitExceeded as error:
+        examination.facts.append(
+            Anomaly(what="resource-limit", detail=f"{entry.title}: {error} ({error.limit})")
+        )
+        _lower(examination, "partial", str(error))
+    except Malformed as error:
+        examination.facts.append(Anomaly(what="malformed", detail=f"{entry.title}: {error}"))
+        _lower(examination, "partial", str(error))
+    except ExaminationError as error:
+        _lower(examination, "not-understood", str(error))
+    except RecursionError:
+        examination.facts.append(Anomaly(what="resource-limit", detail=f"{entry.title}: nested too deep"))
+        _lower(examination, "partial", "nested too deep")
+    except MemoryError:
+        examination.facts.append(
+            Anomaly(what="resource-limit", detail=f"{entry.title}: needs too much memory")
+        )
+        _lower(examination, "partial", "needs more memory than the limit")
+    except Exception as error:
+        _lower(
+            examination, "failed", f"the {entry.title} reader failed: {type(error).__name__}: {error}"[:300]
+        )
+
+
+def _lower(examination: Examination, state: CoverageState, reason: str) -> None:
+    if _WORST[state] > _WORST[examination.state]:
+        examination.state = state
+        examination.reason = reason
+
+
+def _size_if_known(source: Source) -> int:
+    from garrison.sources.reader import DecompressingReader
+
+    return -1 if isinstance(source.reader, DecompressingReader) else source.reader.size
+
+
+def _mismatch(source: Source, found: list[Format]) -> list[AnyFact]:
+    """A name that promises another format than the bytes hold."""
+    from garrison.core.registry import formats
+
+    if not found or source.loaded_as:
+        return []
+    name = source.name.lower()
+    promised = [entry for entry in formats().values() if entry.extensions and name.endswith(entry.extensions)]
+    if not promised or any(entry in found for entry in promised):
+        return []
+    return [
+        Anomaly(
+            what="format-mismatch",
+            detail=f"named like {promised[0].title}, but the bytes are {found[0].title}",
+        )
+    ]

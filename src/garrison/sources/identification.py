@@ -1,0 +1,95 @@
+"""Says what a thing is from its bytes.
+
+Formats with a magic number are found through an index of their first bytes. The others have a sniffer, a function that
+looks closer; sniffers are asked by their `order`, and only where no magic matched, except those that find
+a format from its end (a zip behind a picture), which are always asked: one subject can be several formats at once.
+"""
+
+import functools
+
+from garrison.core.errors import ExaminationError
+from garrison.core.registry import Format, formats, load
+from garrison.sources.source import Source
+
+HEAD = 4096
+_TEXT_PROBE = 1024
+_CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 12, 13, 27}) + b"\x7f"
+
+
+@functools.cache
+def _by_first_byte() -> dict[int, list[tuple[int, bytes, Format]]]:
+    index: dict[int, list[tuple[int, bytes, Format]]] = {}
+    for entry in formats().values():
+        for magic in entry.magic:
+            value = bytes.fromhex(magic.hex)
+            if magic.offset == 0:
+                index.setdefault(value[0], []).append((0, value, entry))
+    return index
+
+
+@functools.cache
+def _elsewhere() -> list[tuple[int, bytes, Format]]:
+    return [
+        (magic.offset, bytes.fromhex(magic.hex), entry)
+        for entry in formats().values()
+        for magic in entry.magic
+        if magic.offset
+    ]
+
+
+@functools.cache
+def _sniffed() -> tuple[list[Format], list[Format]]:
+    """Formats that are found from their end, and formats that only a sniffer finds."""
+    entries = sorted(formats().values(), key=lambda entry: entry.order)
+    tails = [entry for entry in entries if entry.tail]
+    return tails, [entry for entry in entries if entry.sniffer and not entry.magic and not entry.tail]
+
+
+def looks_like_text(head: bytes) -> bool:
+    """Whether the head could be the start of a text in UTF-8, or in UTF-16 with a byte order mark."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    probe = head[:_TEXT_PROBE]
+    if probe.translate(None, _CONTROL) != probe:
+        return False
+    try:
+        probe.decode()
+    except UnicodeDecodeError as error:
+        return len(head) > _TEXT_PROBE and error.start > _TEXT_PROBE - 4
+    return True
+
+
+def identify(source: Source) -> list[Format]:
+    """All formats that the source is, the surest first; empty where garrison knows none.
+
+    Raises `ExaminationError` only when the bytes themselves cannot be read.
+    """
+    head = source.reader.pread(0, HEAD)
+    known = formats()
+    found = [known[name] for name in source.loaded_as]
+    if not head:
+        return found
+    matches = [m for m in _by_first_byte().get(head[0], ()) if head.startswith(m[1])]
+    matches += [m for m in _elsewhere() if head.startswith(m[1], m[0])]
+    matches.sort(key=lambda m: -len(m[1]))
+    for _, _, entry in matches:
+        if entry not in found and (not entry.confirm or _ask(entry, source)):
+            found.append(entry)
+    tails, sniffed = _sniffed()
+    for entry in tails:
+        if entry not in found and _ask(entry, source):
+            found.append(entry)
+    if not found:
+        text = looks_like_text(head)
+        for entry in sniffed:
+            if (text or not entry.text) and _ask(entry, source):
+                found.append(entry)
+                break
+    return found
+
+
+def _ask(entry: Format, source: Source) -> bool:
+    try:
+        return bool(load(entry.sniffer)(source))
+    except ExaminationError:
+        return False

@@ -1,0 +1,1 @@
+"""The threat frameworks that rules refer to."""
