@@ -31,9 +31,7 @@ def findings_of(
     data: "bytes | dict[str, bytes]", name: str = "subject", *, policy: Policy | None = None
 ) -> list[Finding]:
     """All findings about some bytes, or about several files."""
-    examinations: Sequence[Examination] = (
-        examine_files(data) if isinstance(data, dict) else examine_bytes(data, name)
-    )
+    examinations: Sequence[Examination] = examine_files(data) if isinstance(data, dict) else examine_bytes(data, name)
     return judge(examinations, policy or Policy())
 
 

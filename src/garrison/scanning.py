@@ -12,9 +12,7 @@ from garrison.core.policy import Policy
 from garrison.core.report import SCHEMA_VERSION, Coverage, CoverageEntry, Item, Report, Tool
 
 
-def scan(
-    path: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]", policy: Policy | None = None
-) -> Report:
+def scan(path: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]", policy: Policy | None = None) -> Report:
     """Examine files, directories and archives, and judge what they can do.
 
     `path` is one path or several. Nothing that is examined is executed, imported or unpickled. Without a `policy` the
@@ -86,11 +84,7 @@ def _examine(paths: Iterable[str], policy: Policy) -> Iterator[Examination]:
     from garrison.sources.source import Context, Source
 
     for top in paths:
-        names = (
-            [top]
-            if not os.path.isdir(top)
-            else sorted(os.path.join(d, f) for d, _, fs in os.walk(top) for f in fs)
-        )
+        names = [top] if not os.path.isdir(top) else sorted(os.path.join(d, f) for d, _, fs in os.walk(top) for f in fs)
         for name in names:
             descriptor = os.open(name, os.O_RDONLY)
             try:

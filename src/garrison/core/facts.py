@@ -126,18 +126,7 @@ class Requirement(Fact, frozen=True):
     """An index, URL or path other than the default index."""
 
 
-AnyFact = (
-    Artifact
-    | Import
-    | EmbeddedCode
-    | Reference
-    | Operator
-    | Template
-    | Secret
-    | Native
-    | Anomaly
-    | Requirement
-)
+AnyFact = Artifact | Import | EmbeddedCode | Reference | Operator | Template | Secret | Native | Anomaly | Requirement
 
 CoverageState = Literal["examined", "partial", "not-understood", "failed", "skipped"]
 

@@ -43,9 +43,7 @@ def examine(source: Source, context: Context) -> Iterator[Examination]:
     yield examination
 
 
-def _extract(
-    entry: Format, source: Source, context: Context, examination: Examination
-) -> Iterator[Examination]:
+def _extract(entry: Format, source: Source, context: Context, examination: Examination) -> Iterator[Examination]:
     extractor: Callable[[Source, Context], Iterator[AnyFact | Source]] = load(entry.extractor)
     limits = context.limits
     try:
@@ -60,9 +58,7 @@ def _extract(
             else:
                 examination.facts.append(item)
     except LimitExceeded as error:
-        examination.facts.append(
-            Anomaly(what="resource-limit", detail=f"{entry.title}: {error} ({error.limit})")
-        )
+        examination.facts.append(Anomaly(what="resource-limit", detail=f"{entry.title}: {error} ({error.limit})"))
         _lower(examination, "partial", str(error))
     except Malformed as error:
         examination.facts.append(Anomaly(what="malformed", detail=f"{entry.title}: {error}"))
@@ -73,14 +69,10 @@ def _extract(
         examination.facts.append(Anomaly(what="resource-limit", detail=f"{entry.title}: nested too deep"))
         _lower(examination, "partial", "nested too deep")
     except MemoryError:
-        examination.facts.append(
-            Anomaly(what="resource-limit", detail=f"{entry.title}: needs too much memory")
-        )
+        examination.facts.append(Anomaly(what="resource-limit", detail=f"{entry.title}: needs too much memory"))
         _lower(examination, "partial", "needs more memory than the limit")
     except Exception as error:
-        _lower(
-            examination, "failed", f"the {entry.title} reader failed: {type(error).__name__}: {error}"[:300]
-        )
+        _lower(examination, "failed", f"the {entry.title} reader failed: {type(error).__name__}: {error}"[:300])
 
 
 def _lower(examination: Examination, state: CoverageState, reason: str) -> None:

@@ -167,9 +167,7 @@ class DecompressingReader(Reader):
             offset = len(self._cache)
         if offset < self._position - len(self._window):
             if self._restarts == 0:
-                raise LimitExceeded(
-                    "unpacked", "the compressed data would have to be unpacked too many times"
-                )
+                raise LimitExceeded("unpacked", "the compressed data would have to be unpacked too many times")
             self._restarts -= 1
             self._stream = self._start()
             self._position = 0

@@ -24,9 +24,7 @@ class Source:
 
     __slots__ = ("depth", "loaded_as", "name", "reader", "subject")
 
-    def __init__(
-        self, subject: str, reader: Reader, *, depth: int = 0, loaded_as: tuple[str, ...] = ()
-    ) -> None:
+    def __init__(self, subject: str, reader: Reader, *, depth: int = 0, loaded_as: tuple[str, ...] = ()) -> None:
         self.subject = subject
         self.name = subject.rpartition("!/")[2].rpartition("/")[2]
         self.reader = reader
