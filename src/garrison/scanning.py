@@ -1,48 +1,155 @@
 """`garrison.scan`: what a model file, a directory or an archive can do, before anyone loads it."""
 
+import contextlib
 import datetime
 import os
+import stat
+import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import LimitExceeded
 from garrison.core.facts import Examination
 from garrison.core.judgement import decide, judge
+from garrison.core.limits import Limits
 from garrison.core.policy import Policy
 from garrison.core.report import SCHEMA_VERSION, Coverage, CoverageEntry, Item, Report, Tool
+from garrison.sources.paths import File, Omitted, display, walk
+
+STANDARD_INPUT = "-"
+
+Progress = Callable[[int, int | None, str], None]
+"""Told how many files are done, of how many if that is known, and the last subject."""
 
 
-def scan(path: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]", policy: Policy | None = None) -> Report:
+class ScanInterrupted(KeyboardInterrupt):
+    """Ctrl-C stopped a scan; `report` says what was done until then."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("interrupted")
+        self.report = report
+
+
+def scan(
+    path: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
+    policy: Policy | None = None,
+    *,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+    digests: bool = False,
+) -> Report:
     """Examine files, directories and archives, and judge what they can do.
 
-    `path` is one path or several. Nothing that is examined is executed, imported or unpickled. Without a `policy` the
-    default one counts: a finding of high or critical denies.
+    `path` is one path or several; `-` is standard input. Nothing that is examined is executed, imported or unpickled.
+    Without a `policy` the default one counts: a finding of high or critical denies. `jobs` is the number of worker
+    processes, by default one for each core. With `digests` the inventory holds the SHA-256 of each file, which means
+    that all bytes are read.
 
-    Raises `UsageError` when a path does not exist.
+    Raises `UsageError` when a path does not exist, and `ScanInterrupted`, which holds a report of what was done, on
+    Ctrl-C.
     """
     policy = policy or Policy()
-    paths = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(p) for p in path]
-    for name in paths:
-        if not os.path.lexists(name):
-            raise UsageError(f"{name}: no such file or directory")
+    paths = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
     started = datetime.datetime.now(datetime.UTC)
     clock = time.monotonic()
-    examinations = list(_examine(paths, policy))
-    return report_of(examinations, policy, subjects=paths, started=started, seconds=time.monotonic() - clock)
+    done: dict[int, tuple[list[Examination], str | None]] = {}
+    missing: tuple[str, ...] = ()
+    interrupted = False
+    with contextlib.ExitStack() as stack:
+        try:
+            items, total = _items(paths, policy, stack)
+            missing = _examine(items, total, done, policy.limits, jobs or _cores(), digests, progress)
+        except KeyboardInterrupt:
+            interrupted = True
+    report = _report(
+        [done[number] for number in sorted(done)],
+        policy,
+        subjects=paths,
+        started=started,
+        seconds=time.monotonic() - clock,
+        interrupted=interrupted,
+        notes=missing,
+    )
+    if interrupted:
+        raise ScanInterrupted(report)
+    return report
 
 
-def report_of(
-    examinations: Sequence[Examination],
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _items(
+    paths: Sequence[str], policy: Policy, stack: contextlib.ExitStack
+) -> tuple[Iterable[File | Omitted], int | None]:
+    """What is to be examined, and how many they are if that is known without walking directories."""
+    named = [path for path in paths if path != STANDARD_INPUT]
+    items: Iterable[File | Omitted] = walk(named, policy.exclude)
+    total = len(paths) if not any(os.path.isdir(path) for path in named) else None
+    if STANDARD_INPUT in paths:
+        file = stack.enter_context(_standard_input(policy.limits))
+        items = [File(STANDARD_INPUT, STANDARD_INPUT, file.fileno()), *items]
+    return items, total
+
+
+@contextlib.contextmanager
+def _standard_input(limits: Limits) -> Iterator[IO[bytes]]:
+    """Standard input as a file that can be read anywhere: itself if it is one, else a copy without a name."""
+    given = sys.stdin.buffer
+    if stat.S_ISREG(os.fstat(given.fileno()).st_mode):
+        yield given
+        return
+    import tempfile
+
+    with tempfile.TemporaryFile(prefix="garrison-") as copy:
+        size = 0
+        while data := given.read(1 << 20):
+            size += len(data)
+            if size > limits.unpacked:
+                raise LimitExceeded("unpacked", f"standard input is longer than {limits.unpacked} bytes")
+            copy.write(data)
+        copy.flush()
+        yield copy
+
+
+def _examine(
+    items: Iterable[File | Omitted],
+    total: int | None,
+    done: dict[int, tuple[list[Examination], str | None]],
+    limits: Limits,
+    jobs: int,
+    digests: bool,
+    progress: Progress | None,
+) -> tuple[str, ...]:
+    """Fill `done`, by the place of each item in the input; return what the workers' jail lacks."""
+    from garrison.sources.pool import Pool
+    from garrison.sources.worker import Settings
+
+    with Pool(Settings(limits=limits, digests=digests), jobs) as pool:
+        for result in pool.examine(items):
+            done[result.number] = result.examinations, result.sha256
+            if progress is not None and result.examinations:
+                progress(len(done), total, result.examinations[-1].subject)
+        return pool.missing
+
+
+def _report(
+    done: Sequence[tuple[list[Examination], str | None]],
     policy: Policy,
     *,
     subjects: Sequence[str],
     started: datetime.datetime,
     seconds: float,
-    interrupted: bool = False,
+    interrupted: bool,
+    notes: tuple[str, ...],
 ) -> Report:
-    """Judge examinations and put them into a report."""
     from garrison import __version__
 
+    examinations = [examination for group, _ in done for examination in group]
+    digests = {group[-1].subject: digest for group, digest in done if digest is not None}
     findings = judge(examinations, policy)
     states = [examination.state for examination in examinations]
     coverage = Coverage(
@@ -62,33 +169,20 @@ def report_of(
         tool=Tool(name="garrison", version=__version__),
         started=started,
         seconds=round(seconds, 3),
-        subjects=tuple(subjects),
+        subjects=tuple(display(subject) for subject in subjects),
         inventory=tuple(
             Item(
                 subject=e.subject,
                 formats=tuple(e.formats),
                 size=e.size if e.size >= 0 else None,
+                sha256=digests.get(e.subject),
                 facts=tuple(e.facts),
             )
             for e in examinations
+            if e.state != "skipped"
         ),
         findings=tuple(findings),
         coverage=coverage,
         decision=decide(findings, examinations, coverage, policy, started.date()),
+        notes=notes,
     )
-
-
-def _examine(paths: Iterable[str], policy: Policy) -> Iterator[Examination]:
-    from garrison.sources.examination import examine
-    from garrison.sources.reader import FileReader
-    from garrison.sources.source import Context, Source
-
-    for top in paths:
-        names = [top] if not os.path.isdir(top) else sorted(os.path.join(d, f) for d, _, fs in os.walk(top) for f in fs)
-        for name in names:
-            descriptor = os.open(name, os.O_RDONLY)
-            try:
-                size = os.fstat(descriptor).st_size
-                yield from examine(Source(name, FileReader(descriptor, size)), Context(policy.limits, size))
-            finally:
-                os.close(descriptor)

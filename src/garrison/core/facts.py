@@ -63,8 +63,8 @@ class Reference(Fact, frozen=True):
 
     target: str
     role: str
-    """`external-data`, `vocabulary`, `file-read`, `file-write`, `download`, `package-index`, `package`, `remote-code`, `link`,
-    `base-model`, `schema`, `entity`, `documentation`, `metadata`, ..."""
+    """`external-data`, `vocabulary`, `file-read`, `file-write`, `download`, `package-index`, `package`, `remote-code`,
+    `link`, `base-model`, `schema`, `entity`, `documentation`, `metadata`, ..."""
     trigger: Literal["load", "use", "carried"] = "load"
     detail: str = ""
 

@@ -61,9 +61,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """UTC."""
     seconds: float
     subjects: tuple[str, ...]
-    """What was asked for, as given."""
+    """What was asked for, as given; bytes that are no UTF-8 appear as escapes."""
     inventory: tuple[Item, ...]
     findings: tuple[Finding, ...]
     """Grouped by subject, the worst subject first, and the worst finding first in each."""
     coverage: Coverage
     decision: Decision
+    notes: tuple[str, ...] = ()
+    """What a careful reader should know of how the scan ran, such as a jail that the system could not give."""

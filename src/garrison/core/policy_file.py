@@ -1,0 +1,69 @@
+"""Finds and reads the policy: `garrison.toml`, or `[tool.garrison]` in `pyproject.toml`."""
+
+import os
+from typing import Any
+
+from garrison.core.errors import UsageError
+from garrison.core.policy import Policy, parse_policy
+
+FILE_NAME = "garrison.toml"
+
+
+def find_policy(start: str) -> str | None:
+    """The nearest policy file at or above the directory `start`; `None` where there is none.
+
+    The search ends at the root of a repository (a directory that holds `.git`) and at the home directory, so that a
+    file higher up, which somebody else may write, has no say.
+    """
+    directory = os.path.realpath(start)
+    home = os.path.realpath(os.path.expanduser("~"))
+    while True:
+        candidate = os.path.join(directory, FILE_NAME)
+        if os.path.isfile(candidate):
+            return candidate
+        candidate = os.path.join(directory, "pyproject.toml")
+        if os.path.isfile(candidate) and _table(candidate) is not None:
+            return candidate
+        parent = os.path.dirname(directory)
+        if os.path.exists(os.path.join(directory, ".git")) or directory in (home, parent):
+            return None
+        directory = parent
+
+
+def load_policy(path: str | None = None, *, start: str = ".") -> Policy:
+    """The policy in `path`, or else in the nearest policy file above `start`, or else the default one.
+
+    Raises `UsageError` for a file that cannot be read or does not parse, with the place of the mistake.
+    """
+    path = path or find_policy(start)
+    if path is None:
+        return Policy()
+    table = _table(path)
+    if table is None:
+        raise UsageError(f"{path}: no [tool.garrison] table")
+    try:
+        return parse_policy(table)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+
+
+def _table(path: str) -> dict[str, Any] | None:
+    """The policy's table; `None` for a `pyproject.toml` without one."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    pyproject = os.path.basename(path) == "pyproject.toml"
+    if pyproject and b"garrison" not in data:
+        return None
+    import tomllib  # slow to import, and most scans have no policy file
+
+    try:
+        document = tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    if not pyproject:
+        return document
+    table = document.get("tool", {}).get("garrison")
+    return table if isinstance(table, dict) else None

@@ -1,0 +1,243 @@
+"""Worker processes: as many as there are cores, each in a jail, each replaced when it dies.
+
+A file on which a worker dies, or which it does not finish in time, is reported as failed; the scan goes on with the
+rest.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Self
+
+import msgspec
+
+from garrison.core.errors import GarrisonError
+from garrison.core.facts import Anomaly, Examination
+from garrison.sources.paths import File, Omitted
+from garrison.sources.worker import BATCH, Ready, Result, Settings, Task, run, serve
+
+_BATCH_BYTES = 4 << 20
+_GRACE_SECONDS = 3.0
+_FRAME_LIMIT = 1 << 30
+_READ = 1 << 20
+
+
+class _Opened(msgspec.Struct, frozen=True):
+    task: Task
+    file: File
+    descriptor: int
+
+
+class _Worker:
+    """The parent's side of one worker process."""
+
+    def __init__(self, pid: int, tasks: socket.socket, results: int) -> None:
+        self.pid = pid
+        self.tasks = tasks
+        self.results = results
+        self.outstanding: deque[_Opened] = deque()
+        self.since = 0.0
+        """When it reported last, or was given work after it had none."""
+        self.received = bytearray()
+
+    def send(self, batch: Sequence[_Opened]) -> None:
+        if not self.outstanding:
+            self.since = time.monotonic()
+        self.outstanding.extend(batch)
+        message = msgspec.msgpack.encode([opened.task for opened in batch])
+        with contextlib.suppress(OSError):  # it has died: what it was given goes to another
+            socket.send_fds(self.tasks, [message], [opened.descriptor for opened in batch])
+        for opened in batch:
+            os.close(opened.descriptor)
+
+    def frames(self) -> Iterator[bytes]:
+        """The complete messages among what has been received."""
+        while len(self.received) >= 4:
+            length = int.from_bytes(self.received[:4], "big")
+            if length > _FRAME_LIMIT:
+                raise GarrisonError("a worker sent more than it may")
+            if len(self.received) < 4 + length:
+                return
+            yield bytes(self.received[4 : 4 + length])
+            del self.received[: 4 + length]
+
+    def close(self) -> int:
+        """Kill the process, wait for it, and return its exit status as `os.waitpid` gives it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.tasks.close()
+        os.close(self.results)
+        try:
+            return os.waitpid(self.pid, 0)[1]
+        except ChildProcessError:
+            return 0
+
+
+class Pool:
+    """Examines files in worker processes. A context manager; leaving it kills what still runs."""
+
+    def __init__(self, settings: Settings, jobs: int) -> None:
+        self._settings = settings
+        self._jobs = jobs
+        self._workers: list[_Worker] = []
+        self._decoder = msgspec.msgpack.Decoder(Ready | Result)
+        self._alone: deque[tuple[int, File]] = deque()
+        """Files that a dead worker had before it; each is tried again by itself, so that the culprit is known."""
+        self.missing: tuple[str, ...] = ()
+        """What the system could not give the jail, in words."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.close()
+        self._workers.clear()
+
+    def examine(self, items: Iterable[File | Omitted]) -> Iterator[Result]:
+        """One result for each item, as they get done; `number` is the item's place in the input."""
+        numbered = enumerate(items)
+        more = True
+        while more or self._alone or any(worker.outstanding for worker in self._workers):
+            while (more or self._alone) and (worker := self._idle()) is not None:
+                size = 0
+                batch: list[_Opened] = []
+                while len(batch) < BATCH and size < _BATCH_BYTES:
+                    entry = self._alone.popleft() if self._alone else next(numbered, None)
+                    if entry is None:
+                        more = False
+                        break
+                    opened = _open(*entry)
+                    if isinstance(opened, Result):
+                        yield opened
+                        continue
+                    batch.append(opened)
+                    size += opened.task.size if not self._alone else _BATCH_BYTES
+                if batch:
+                    worker.send(batch)
+            yield from self._collect()
+
+    def _idle(self) -> _Worker | None:
+        """A worker with little to do; a new one as long as all are busy and more are allowed."""
+        least = min(self._workers, key=lambda worker: len(worker.outstanding), default=None)
+        if least is not None and not least.outstanding:
+            return least
+        if len(self._workers) < self._jobs:
+            worker = _start(self._settings, self._workers)
+            self._workers.append(worker)
+            return worker
+        return least if least is not None and len(least.outstanding) < BATCH and not self._alone else None
+
+    def _collect(self) -> Iterator[Result]:
+        """What the workers send until the first of them runs out of time."""
+        busy = [worker for worker in self._workers if worker.outstanding]
+        if not busy:
+            return
+        now = time.monotonic()
+        patience = max(min(self._deadline(worker) for worker in busy) - now, 0.0)
+        ready, _, _ = select.select([worker.results for worker in busy], [], [], patience)
+        for worker in busy:
+            if worker.results in ready:
+                yield from self._receive(worker)
+            elif time.monotonic() >= self._deadline(worker):
+                yield from self._bury(worker, "took longer than the time limit")
+
+    def _deadline(self, worker: _Worker) -> float:
+        limits = self._settings.limits
+        size = worker.outstanding[0].task.size
+        return worker.since + limits.seconds + limits.seconds_per_gib * size / (1 << 30) + _GRACE_SECONDS
+
+    def _receive(self, worker: _Worker) -> Iterator[Result]:
+        data = os.read(worker.results, _READ)
+        if not data:
+            yield from self._bury(worker, "")
+            return
+        worker.received += data
+        worker.since = time.monotonic()
+        try:
+            for frame in worker.frames():
+                message = self._decoder.decode(frame)
+                if isinstance(message, Ready):
+                    self.missing = message.missing
+                elif not worker.outstanding or message.number != worker.outstanding[0].task.number:
+                    raise GarrisonError("a worker answered what it was not asked")
+                else:
+                    worker.outstanding.popleft()
+                    yield message
+        except (GarrisonError, msgspec.MsgspecError) as error:
+            yield from self._bury(worker, f"the worker process misbehaved: {error}")
+
+    def _bury(self, worker: _Worker, reason: str) -> Iterator[Result]:
+        """Give a dead or hanging worker's work to others; what it had alone has failed."""
+        self._workers.remove(worker)
+        status = worker.close()
+        if not reason:
+            name = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status >> 8}"
+            reason = f"the worker process died ({name})"
+        if len(worker.outstanding) == 1:
+            task = worker.outstanding[0].task
+            failed = Examination(subject=task.subject, size=task.size, state="failed", reason=reason)
+            failed.facts.append(Anomaly(what="resource-limit", detail=reason))
+            yield Result(task.number, [failed])
+        else:
+            self._alone.extend((opened.task.number, opened.file) for opened in worker.outstanding)
+        worker.outstanding.clear()
+
+
+def _open(number: int, item: File | Omitted) -> "_Opened | Result":
+    if isinstance(item, Omitted):
+        return Result(number, [Examination(subject=item.subject, state=item.state, reason=item.reason)])
+    if item.descriptor is not None:
+        descriptor = os.dup(item.descriptor)
+    else:
+        try:
+            descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            reason = f"cannot be opened: {error.strerror}"
+            return Result(number, [Examination(subject=item.subject, state="failed", reason=reason)])
+    return _Opened(Task(number, item.subject, os.fstat(descriptor).st_size), item, descriptor)
+
+
+def _start(settings: Settings, others: Sequence[_Worker]) -> _Worker:
+    """A new worker: forked where that is safe, else a fresh interpreter."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    results, answers = os.pipe()
+    threading = sys.modules.get("threading")
+    if threading is not None and threading.active_count() > 1:
+        pid = _spawn(theirs, answers, settings)
+    else:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                ours.close()
+                os.close(results)
+                for worker in others:
+                    worker.tasks.close()
+                    os.close(worker.results)
+                serve(theirs, answers, settings)
+                status = 0
+            finally:
+                os._exit(status)
+    theirs.close()
+    os.close(answers)
+    return _Worker(pid, ours, results)
+
+
+def _spawn(tasks: socket.socket, results: int, settings: Settings) -> int:
+    """A worker in a fresh interpreter, since a fork of a process with threads may inherit held locks."""
+    import subprocess
+
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {run.__module__} import run; run(sys.argv[1:])"
+    arguments = [str(tasks.fileno()), str(results), msgspec.json.encode(settings).decode()]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], pass_fds=(tasks.fileno(), results), stdin=subprocess.DEVNULL
+    )
+    process.returncode = 0  # waited for by its number, as the forked ones are
+    return process.pid
