@@ -1,6 +1,7 @@
 """What a team lets through: reads findings, decides, and gives reasons."""
 
 import datetime
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import msgspec
@@ -8,6 +9,7 @@ import msgspec
 from garrison.core.errors import UsageError
 from garrison.core.findings import Finding, Severity
 from garrison.core.limits import Limits
+from garrison.core.registry import formats, rules
 
 
 class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,8 +70,23 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_policy(data: object) -> Policy:
-    """A policy from plain TOML values; raises `UsageError` with the place of the first mistake."""
+    """A policy from plain TOML values.
+
+    Raises `UsageError` with the place of the first mistake; a rule or format that does not exist is one.
+    """
     try:
-        return msgspec.convert(data, Policy)
+        policy = msgspec.convert(data, Policy)
     except msgspec.ValidationError as error:
         raise UsageError(f"policy: {error}") from None
+    _check_names("rule", (*policy.rules, *(waiver.rule for waiver in policy.waivers)), rules)
+    _check_names("format", (*policy.allowed_formats, *policy.denied_formats), formats)
+    return policy
+
+
+def _check_names(what: str, names: Iterable[str], known: "Callable[[], Iterable[str]]") -> None:
+    for name in names:
+        if name not in known():
+            import difflib
+
+            close = difflib.get_close_matches(name, known(), 1)
+            raise UsageError(f"policy: no {what} named {name!r}" + (f", did you mean {close[0]!r}?" if close else ""))
