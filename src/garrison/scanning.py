@@ -11,7 +11,6 @@ from typing import IO
 
 from garrison.core.errors import LimitExceeded
 from garrison.core.facts import Examination
-from garrison.core.judgement import decide, judge
 from garrison.core.limits import Limits
 from garrison.core.policy import Policy
 from garrison.core.report import SCHEMA_VERSION, Coverage, CoverageEntry, Item, Report, Tool
@@ -128,7 +127,10 @@ def _examine(
     from garrison.sources.pool import Pool
     from garrison.sources.worker import Settings
 
-    with Pool(Settings(limits=limits, digests=digests), jobs) as pool:
+    def load_detectors() -> None:
+        import garrison.core.judgement  # noqa: F401
+
+    with Pool(Settings(limits=limits, digests=digests), jobs, meanwhile=load_detectors) as pool:
         for result in pool.examine(items):
             done[result.number] = result.examinations, result.sha256
             if progress is not None and result.examinations:
@@ -147,6 +149,7 @@ def _report(
     notes: tuple[str, ...],
 ) -> Report:
     from garrison import __version__
+    from garrison.core.judgement import decide, judge
 
     examinations = [examination for group, _ in done for examination in group]
     digests = {group[-1].subject: digest for group, digest in done if digest is not None}

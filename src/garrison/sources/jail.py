@@ -14,7 +14,6 @@ import os
 import struct
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -114,7 +113,8 @@ def _restrict_files(library: ctypes.CDLL, readable: Iterable[str]) -> bool:
 def _restrict_system_calls(library: ctypes.CDLL) -> bool:
     import msgspec
 
-    tables = msgspec.json.decode(Path(__file__).with_name("jail_system_calls.json").read_bytes())
+    with open(os.path.join(os.path.dirname(__file__), "jail_system_calls.json"), "rb") as file:
+        tables = msgspec.json.decode(file.read())
     table = tables.get(os.uname().machine)
     if table is None or sys.maxsize < 1 << 32:
         return False

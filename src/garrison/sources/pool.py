@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 import msgspec
@@ -82,8 +82,10 @@ class _Worker:
 class Pool:
     """Examines files in worker processes. A context manager; leaving it kills what still runs."""
 
-    def __init__(self, settings: Settings, jobs: int) -> None:
+    def __init__(self, settings: Settings, jobs: int, meanwhile: Callable[[], object] | None = None) -> None:
+        """`meanwhile` is called once, when the first worker has something to do."""
         self._settings = settings
+        self._meanwhile = meanwhile
         self._jobs = jobs
         self._workers: list[_Worker] = []
         self._decoder = msgspec.msgpack.Decoder(Ready | Result)
@@ -121,6 +123,9 @@ class Pool:
                     size += opened.task.size if not self._alone else _BATCH_BYTES
                 if batch:
                     worker.send(batch)
+            if self._meanwhile is not None:
+                self._meanwhile()
+                self._meanwhile = None
             yield from self._collect()
 
     def _idle(self) -> _Worker | None:
