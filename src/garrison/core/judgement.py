@@ -37,14 +37,25 @@ def judge(examinations: Sequence[Examination], policy: Policy) -> list[Finding]:
     found: dict[Finding, None] = {}
     for detector in registration().detectors:
         if not detector.facts or not kinds.isdisjoint(detector.facts):
-            for item in load(detector.function)(examinations, policy):
-                found.setdefault(item)
+            found.update(dict.fromkeys(_detect(detector.function, examinations, policy)))
     kept = [changed for item in found if (changed := _override(item, policy)) is not None]
     worst: dict[str, int] = {}
     for item in kept:
         worst[item.subject] = max(worst.get(item.subject, 0), item.severity.rank)
     kept.sort(key=lambda item: (-worst[item.subject], item.subject, -item.severity.rank, item.rule))
     return kept
+
+
+def _detect(name: str, examinations: Sequence[Examination], policy: Policy) -> list[Finding]:
+    """What one detector finds. Where it fails, that is a finding too: facts that were not judged are not harmless."""
+    detector = load(name)
+    try:
+        return list(detector(examinations, policy))
+    except Exception as error:
+        if len(examinations) > 1:
+            return [item for one in examinations for item in _detect(name, [one], policy)]
+        message = f"the detector {name} failed: {type(error).__name__}: {error}"[:300]
+        return [finding("not-judged", one.subject, "", message) for one in examinations]
 
 
 def _override(item: Finding, policy: Policy) -> Finding | None:
