@@ -1,0 +1,24 @@
+"""How the commands read their arguments."""
+
+import argparse
+from typing import NoReturn
+
+from garrison.core.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a mistake as a `UsageError`, so that it ends in one line like any other."""
+
+    def __init__(self, prog: str, description: str | None = None) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self.add_argument("--debug", action="store_true", help="show the traceback when garrison itself fails")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def positive(text: str) -> int:
+    """The type of an option that takes a number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)

@@ -1,0 +1,108 @@
+"""`garrison`: finds the command and runs it; the command's module is imported only then."""
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+from garrison.cli import exits
+
+COMMANDS = {
+    "scan": "say what model files can do, and whether policy lets them through",
+    "rules": "list the rules",
+    "explain": "say what a rule means, what an attacker does and how to fix it",
+    "schema": "print the JSON schema of the report",
+    "completion": "print a completion script for a shell",
+}
+"""Each is a module of this package, with `configure(parser)` and `run(arguments) -> int`."""
+
+_HELP = """usage: garrison [--help] [--version] COMMAND ...
+
+Says what a machine-learning model file can do before anyone loads it.
+
+commands:
+{commands}
+
+`garrison COMMAND --help` tells more about one of them.
+Exit codes: 0 passed, 1 denied by policy, 2 wrong usage, 3 garrison itself failed.
+"""
+
+
+def run() -> NoReturn:
+    """The console script."""
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, AttributeError):  # the reader has gone, or there never was one
+        pass
+    os._exit(code)  # without the interpreter's own tidying up, which takes longer than many a scan
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit code; never raises for what went wrong in it."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        commands = "\n".join(f"  {name:<12}{words}" for name, words in COMMANDS.items())
+        print(_HELP.format(commands=commands), end="", file=sys.stdout if arguments else sys.stderr)
+        return exits.PASSED if arguments else exits.USAGE
+    if arguments[0] in ("-V", "--version"):
+        from garrison import __version__
+
+        print(f"garrison {__version__}")
+        return exits.PASSED
+    return _command(arguments[0], arguments[1:])
+
+
+def _command(name: str, arguments: list[str]) -> int:
+    if name not in COMMANDS:
+        kind = "option" if name.startswith("-") else "command"
+        return _complain(f"no {kind} named {name!r}{_suggestion(name)}; `garrison --help` lists the commands")
+    from garrison.core.errors import GarrisonError, UsageError
+
+    debug = "--debug" in arguments
+    try:
+        module = importlib.import_module(f"garrison.cli.{name}")
+        from garrison.cli.arguments import Parser
+
+        parser = Parser(prog=f"garrison {name}", description=module.__doc__)
+        module.configure(parser)
+        code: int = module.run(parser.parse_args(arguments))
+        return code
+    except UsageError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        return _reader_has_gone()
+    except SystemExit as stopped:  # argparse, after --help
+        return stopped.code if isinstance(stopped.code, int) else exits.PASSED
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+            return exits.FAILED
+        said = str(error) if isinstance(error, GarrisonError) else f"{type(error).__name__}: {error}"
+        _complain(f"garrison itself failed: {said} (--debug shows where)")
+        return exits.FAILED
+
+
+def _complain(message: str) -> int:
+    from garrison.reporting.text import printable
+
+    print(f"garrison: {printable(message)}", file=sys.stderr)
+    return exits.USAGE
+
+
+def _suggestion(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, 1)
+    return f", did you mean {close[0]!r}?" if close else ""
+
+
+def _reader_has_gone() -> int:
+    """As `head` leaves: nothing more can be said to it, and that is no failure."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.PASSED

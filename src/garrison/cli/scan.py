@@ -1,0 +1,92 @@
+"""Say what model files can do, and whether policy lets them through. Nothing that is examined is executed."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from garrison.cli import exits, terminal
+from garrison.cli.arguments import Parser, positive
+from garrison.core.errors import UsageError
+from garrison.core.findings import Severity
+from garrison.reporting import RENDERERS, renderer
+
+if TYPE_CHECKING:
+    import argparse
+
+    from garrison.core.policy import Policy
+    from garrison.core.report import Report
+
+
+def configure(parser: Parser) -> None:
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="a file, a directory or an archive; - is standard input")
+    add("--format", choices=tuple(RENDERERS), default="table", help="how the report is written (default: table)")
+    add("--output", metavar="FILE", help="write the report to this file, and only the verdict to the terminal")
+    add("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml, or [tool.garrison])")
+    add("--threshold", choices=tuple(map(str, Severity)), metavar="SEVERITY", help="deny findings from this on: "
+        "info, low, medium, high or critical (default: the policy's, else high)")  # fmt: skip
+    add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
+    add("--digests", action="store_true", help="put the SHA-256 of each file into the inventory")
+    add("--quiet", action="store_true", help="show no progress, no table and no verdict; the exit code tells")
+    add("--no-color", action="store_true", help="no colours, as when NO_COLOR is set")
+
+
+def run(arguments: "argparse.Namespace") -> int:
+    from garrison.scanning import ScanInterrupted, scan
+
+    policy, origin = _policy(arguments)
+    if arguments.output:
+        terminal.check_writable(arguments.output)
+    interrupted = False
+    try:
+        with terminal.progress(hidden=arguments.quiet) as progress:
+            report = scan(arguments.paths, policy, progress=progress, jobs=arguments.jobs, digests=arguments.digests)
+    except ScanInterrupted as stopped:
+        report = stopped.report
+        interrupted = True
+    if origin:
+        report = _noted(report, f"The policy is from {origin}.")
+    _show(report, arguments)
+    if interrupted:
+        return exits.INTERRUPTED
+    return exits.PASSED if report.decision.allowed else exits.DENIED
+
+
+def _policy(arguments: "argparse.Namespace") -> "tuple[Policy, str | None]":
+    """The policy that counts, and the file that it is from."""
+    from garrison.core.policy_file import find_policy, load_policy
+
+    origin = arguments.policy or find_policy(".")
+    policy = load_policy(origin)
+    if arguments.threshold:
+        import msgspec.structs
+
+        policy = msgspec.structs.replace(policy, threshold=Severity(arguments.threshold))
+    return policy, origin
+
+
+def _noted(report: "Report", note: str) -> "Report":
+    import msgspec.structs
+
+    return msgspec.structs.replace(report, notes=(*report.notes, note))
+
+
+def _show(report: "Report", arguments: "argparse.Namespace") -> None:
+    to_terminal = not arguments.output
+    if to_terminal and arguments.quiet and arguments.format == "table":
+        return
+    if arguments.format == "table":
+        color = to_terminal and not arguments.no_color and terminal.has_colors(sys.stdout)
+        text = renderer("table")(report, width=terminal.width(), color=color)
+    else:
+        text = renderer(arguments.format)(report)
+    if to_terminal:
+        terminal.write(text, as_is=arguments.format != "table")
+        return
+    try:
+        terminal.write_file(arguments.output, text)
+    except OSError as error:
+        raise UsageError(f"{arguments.output}: cannot be written: {error.strerror}") from None
+    if not arguments.quiet:
+        from garrison.reporting.table import one_line
+
+        print(one_line(report), file=sys.stderr)

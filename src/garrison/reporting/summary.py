@@ -1,0 +1,121 @@
+"""What renderers for people share: groups of findings, and the verdict and the coverage in words."""
+
+import msgspec
+
+from garrison.core.findings import Finding, Severity
+from garrison.core.registry import formats
+from garrison.core.report import Report
+from garrison.reporting.text import counted
+
+VERDICTS = {
+    "clean": ("Clean", "Nothing was found, and all of it was examined."),
+    "opaque": ("Clean but opaque", "Nothing was found, but it holds code that cannot be judged from its bytes."),
+    "incomplete": ("Incomplete", "Policy allows it, but a part of it was not examined."),
+    "accepted": ("Accepted", "What was found is below the threshold or waived."),
+    "denied": ("Denied", "Policy refuses it."),
+}
+"""A title and a sentence for each verdict."""
+
+STATES = {
+    "not-understood": "not understood",
+    "failed": "failed",
+    "partial": "partly examined",
+    "skipped": "skipped",
+}
+"""Coverage states in words, in the order in which they are told."""
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """Findings of one rule in one file that share severity and fix."""
+
+    rule: str
+    severity: Severity
+    fix: str
+    findings: list[Finding]
+
+
+class Group(msgspec.Struct, frozen=True):
+    """What was found in one file and in what it contains."""
+
+    file: str
+    folds: list[Fold]
+
+    @property
+    def worst(self) -> Severity:
+        return max((fold.severity for fold in self.folds), key=lambda severity: severity.rank)
+
+
+def file_of(subject: str) -> str:
+    """The file that the subject lies in: the path as given, without the way into containers."""
+    return subject.partition("!/")[0]
+
+
+def location(item: Finding) -> str:
+    """`model.pt!/archive/data.pkl @ 0x2f`"""
+    return f"{item.subject} {item.place}".rstrip()
+
+
+def open_findings(report: Report) -> list[Finding]:
+    """The findings that no waiver covers, in the report's order."""
+    waived = {waived.finding for waived in report.decision.waived}
+    return [item for item in report.findings if item not in waived]
+
+
+def groups(report: Report) -> list[Group]:
+    """The open findings by file, the worst file first and the worst rule first in each."""
+    folds: dict[str, dict[tuple[str, Severity, str], Fold]] = {}
+    for item in open_findings(report):
+        key = item.rule, item.severity, item.fix
+        fold = folds.setdefault(file_of(item.subject), {}).setdefault(key, Fold(*key, []))
+        fold.findings.append(item)
+    found = [
+        Group(file, sorted(by_rule.values(), key=lambda fold: -fold.severity.rank)) for file, by_rule in folds.items()
+    ]
+    return sorted(found, key=lambda group: -group.worst.rank)
+
+
+def severities(report: Report) -> dict[Severity, int]:
+    """How many open findings there are of each severity that occurs, the worst first."""
+    counts = dict.fromkeys(reversed(Severity), 0)
+    for item in open_findings(report):
+        counts[item.severity] += 1
+    return {severity: count for severity, count in counts.items() if count}
+
+
+def format_counts(report: Report) -> dict[str, int]:
+    """How many subjects there are of each format, by the format's title, the most frequent first."""
+    known = formats()
+    counts: dict[str, int] = {}
+    for item in report.inventory:
+        for name in item.formats:
+            title = known[name].title if name in known else name
+            counts[title] = counts.get(title, 0) + 1
+    return dict(sorted(counts.items(), key=lambda entry: -entry[1]))
+
+
+def verdict(report: Report) -> tuple[str, str]:
+    """The verdict's title, and why."""
+    title, sentence = VERDICTS[report.decision.verdict]
+    if report.decision.reasons:
+        sentence = "; ".join(report.decision.reasons) + "."
+    if report.coverage.interrupted:
+        sentence = f"The scan was interrupted, so this holds only for what was done until then. {sentence}"
+    return title, sentence
+
+
+def examined(report: Report) -> str:
+    """How much was examined, in one line: `Examined 12 of 15 subjects; 2 not understood, 1 skipped.`"""
+    coverage = report.coverage
+    total = coverage.examined + coverage.not_understood + coverage.failed + coverage.skipped
+    gaps = [
+        f"{count} {words}"
+        for count, words in (
+            (coverage.not_understood, "not understood"),
+            (coverage.failed, "failed or partly examined"),
+            (coverage.skipped, "skipped"),
+        )
+        if count
+    ]
+    line = f"{coverage.examined} of {counted(total, 'subject')} examined to the end"
+    line += f"; {', '.join(gaps)}" if gaps else ""
+    return line + ("; interrupted" if coverage.interrupted else "")

@@ -1,0 +1,117 @@
+"""The report for a person in a terminal."""
+
+from collections.abc import Iterator
+
+from garrison.core.findings import Severity
+from garrison.core.report import Report
+from garrison.reporting import summary
+from garrison.reporting.summary import Fold
+from garrison.reporting.text import counted, listed, printable, shortened, wrap
+
+_SHOWN = 3
+"""Findings of one rule in one file that are shown before the rest is folded."""
+_NAMES = 5
+"""Names in a list before the rest is counted."""
+_MESSAGE = 1000
+"""Characters of one message."""
+_INDENT = 12
+_COLUMN = 10
+
+_COLORS = {
+    Severity.CRITICAL: "1;31",
+    Severity.HIGH: "31",
+    Severity.MEDIUM: "33",
+    Severity.LOW: "36",
+    Severity.INFO: "2",
+}
+_VERDICT_COLORS = {"clean": "1;32", "opaque": "1;33", "accepted": "1;32", "incomplete": "1;33", "denied": "1;31"}
+
+
+def render(report: Report, *, width: int = 100, color: bool = False) -> str:
+    """Findings by file, the worst first; then the coverage, the waivers and the verdict."""
+    return "\n".join(_Table(max(width, 40), color).lines(report)) + "\n"
+
+
+class _Table:
+    def __init__(self, width: int, color: bool) -> None:
+        self._width = width
+        self._color = color
+
+    def lines(self, report: Report) -> Iterator[str]:
+        for group in summary.groups(report):
+            yield self._paint(printable(group.file), "1")
+            for fold in group.folds:
+                yield from self._fold(group.file, fold)
+            yield ""
+        yield from self._totals(report)
+        yield from self._waivers(report)
+        for note in report.notes:
+            yield from self._row("Note", note)
+        yield ""
+        yield from self._verdict(report)
+
+    def _fold(self, file: str, fold: Fold) -> Iterator[str]:
+        severity = self._paint(f"{fold.severity.upper():<{_INDENT - 2}}", _COLORS[fold.severity])
+        yield f"  {severity}{self._paint(printable(fold.rule), '1')}"
+        shown = fold.findings if len(fold.findings) <= _SHOWN + 1 else fold.findings[:_SHOWN]
+        for item in shown:
+            where = summary.location(item)
+            if where != file:
+                yield " " * _INDENT + printable(where)
+            yield from self._wrapped(shortened(item.message, _MESSAGE), _INDENT)
+        if len(shown) < len(fold.findings):
+            yield " " * _INDENT + f"… and {len(fold.findings) - len(shown)} more"
+        if fold.fix:
+            yield from self._wrapped(f"Fix: {fold.fix}", _INDENT, "2")
+
+    def _totals(self, report: Report) -> Iterator[str]:
+        counts = summary.severities(report)
+        if counts:
+            words = ", ".join(self._paint(f"{count} {name}", _COLORS[name]) for name, count in counts.items())
+            yield f"{'Findings':<{_COLUMN}}{words}"
+        kinds = [f"{title} {count}" for title, count in summary.format_counts(report).items()]
+        if kinds:
+            yield from self._row("Formats", listed(kinds, 2 * _NAMES))
+        yield from self._row("Coverage", summary.examined(report))
+        for state, words in summary.STATES.items():
+            entries = [entry for entry in report.coverage.entries if entry.state == state]
+            if entries:
+                names = [f"{entry.subject} ({shortened(entry.reason, 120)})" for entry in entries]
+                yield from self._row("", f"{words}: {listed(names, _NAMES)}")
+
+    def _waivers(self, report: Report) -> Iterator[str]:
+        waived: dict[str, int] = {}
+        for entry in report.decision.waived:
+            waiver = entry.waiver
+            text = f"until {waiver.expires} by {waiver.owner}: {waiver.reason}"
+            key = f"{waiver.rule} in {summary.file_of(entry.finding.subject)}, {text}"
+            waived[key] = waived.get(key, 0) + 1
+        for text, count in waived.items():
+            yield from self._row("Waived", text if count == 1 else f"{count} × {text}")
+        for waiver in report.decision.expired:
+            text = f"{waiver.rule} in {waiver.subject}, on {waiver.expires}, of {waiver.owner}: counts no more"
+            yield from self._row("Expired", text)
+
+    def _verdict(self, report: Report) -> Iterator[str]:
+        title, reason = summary.verdict(report)
+        lines = wrap(printable(f"{title.upper()}: {reason}"), self._width)
+        head = f"{title.upper()}:"
+        yield self._paint(head, _VERDICT_COLORS[report.decision.verdict]) + lines[0].removeprefix(head)
+        yield from lines[1:]
+
+    def _row(self, title: str, text: str) -> Iterator[str]:
+        for number, line in enumerate(wrap(printable(text), self._width - _COLUMN)):
+            yield f"{title if number == 0 else '':<{_COLUMN}}{line}"
+
+    def _wrapped(self, text: str, indent: int, code: str = "") -> Iterator[str]:
+        for line in wrap(printable(text), self._width - indent):
+            yield " " * indent + self._paint(line, code)
+
+    def _paint(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._color and code else text
+
+
+def one_line(report: Report) -> str:
+    """The verdict in one line, for when the report itself went into a file."""
+    title, reason = summary.verdict(report)
+    return printable(f"{title.upper()}: {reason} {counted(len(summary.open_findings(report)), 'finding')}.")
