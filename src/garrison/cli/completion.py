@@ -113,8 +113,9 @@ def _zsh_arguments(command: str) -> str:
 
 def _fish() -> str:
     none = f"not __fish_seen_subcommand_from {' '.join(COMMANDS)}"
-    lines = [f"complete -c garrison -f -n {_quoted(none)} -a {name} -d {_quoted(said)}\n" for name, said in
-             COMMANDS.items()]  # fmt: skip
+    lines = [
+        f"complete -c garrison -f -n {_quoted(none)} -a {name} -d {_quoted(said)}\n" for name, said in COMMANDS.items()
+    ]
     for command in COMMANDS:
         seen = f"complete -c garrison -n {_quoted(f'__fish_seen_subcommand_from {command}')}"
         for action in _actions(command):

@@ -22,8 +22,12 @@ def configure(parser: Parser) -> None:
     add("--format", choices=tuple(RENDERERS), default="table", help="how the report is written (default: table)")
     add("--output", metavar="FILE", help="write the report to this file, and only the verdict to the terminal")
     add("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml, or [tool.garrison])")
-    add("--threshold", choices=tuple(map(str, Severity)), metavar="SEVERITY", help="deny findings from this on: "
-        "info, low, medium, high or critical (default: the policy's, else high)")  # fmt: skip
+    add(
+        "--threshold",
+        choices=tuple(map(str, Severity)),
+        metavar="SEVERITY",
+        help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
+    )
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
     add("--digests", action="store_true", help="put the SHA-256 of each file into the inventory")
     add("--quiet", action="store_true", help="show no progress, no table and no verdict; the exit code tells")

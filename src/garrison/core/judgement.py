@@ -112,6 +112,7 @@ def decide(
     return Decision(
         allowed=allowed,
         verdict=verdict,  # type: ignore[arg-type]
+        threshold=policy.threshold,
         reasons=tuple(reasons),
         waived=tuple(waived),
         expired=tuple(expired),

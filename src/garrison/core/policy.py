@@ -63,6 +63,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`clean`: nothing found, all examined. `opaque`: nothing found, but it holds code that cannot be judged from its
     bytes. `incomplete`: something was not examined. `accepted`: findings below the threshold or waived.
     `denied`: policy refuses it."""
+    threshold: Severity
+    """The severity from which a finding denies."""
     reasons: tuple[str, ...]
     waived: tuple[Waived, ...] = ()
     expired: tuple[Waiver, ...] = ()

@@ -11,10 +11,10 @@ VERDICTS = {
     "clean": ("Clean", "Nothing was found, and all of it was examined."),
     "opaque": ("Clean but opaque", "Nothing was found, but it holds code that cannot be judged from its bytes."),
     "incomplete": ("Incomplete", "Policy allows it, but a part of it was not examined."),
-    "accepted": ("Accepted", "What was found is below the threshold or waived."),
+    "accepted": ("Accepted", "What was found is waived or less than {threshold}, from which policy denies."),
     "denied": ("Denied", "Policy refuses it."),
 }
-"""A title and a sentence for each verdict."""
+"""A title and a sentence for each verdict, with a place for the threshold."""
 
 STATES = {
     "not-understood": "not understood",
@@ -96,6 +96,7 @@ def format_counts(report: Report) -> dict[str, int]:
 def verdict(report: Report) -> tuple[str, str]:
     """The verdict's title, and why."""
     title, sentence = VERDICTS[report.decision.verdict]
+    sentence = sentence.format(threshold=report.decision.threshold)
     if report.decision.reasons:
         sentence = "; ".join(report.decision.reasons) + "."
     if report.coverage.interrupted:
