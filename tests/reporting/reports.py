@@ -123,7 +123,9 @@ def typical() -> Report:
         finding(),
         finding(rule="malformed", severity=Severity.LOW, message="The stream breaks off.", place="@ 0x51"),
         *(
-            finding("zoo/many.pkl", rule="resource-limit", severity=Severity.MEDIUM, place=f"@ {n:#x}", message=f"Seen {n}.")
+            finding(
+                "zoo/many.pkl", rule="resource-limit", severity=Severity.MEDIUM, place=f"@ {n:#x}", message=f"Seen {n}."
+            )
             for n in range(44)
         ),
         accepted,

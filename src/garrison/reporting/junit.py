@@ -1,7 +1,8 @@
 """JUnit XML, for the test pages of continuous integration: one test case a subject.
 
-Follows the schema that Jenkins' xUnit plugin publishes, which is the common core of its dialects. A finding from the policy's threshold on is a failure, what lies below it is output of a passing case, and a subject
-that was not examined to its end is skipped.
+Follows the schema that Jenkins' xUnit plugin publishes, which is the common core of its dialects. A finding from the
+policy's threshold on is a failure, what lies below it is output of a passing case, and a subject that was not examined
+to its end is skipped.
 """
 
 from collections.abc import Iterator
