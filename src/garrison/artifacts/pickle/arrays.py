@@ -1,0 +1,83 @@
+"""Arrays that joblib writes into the stream itself.
+
+After BUILD on a `NumpyArrayWrapper` joblib's unpickler reads the array from the file: a byte that counts the padding
+behind it (from joblib 1.1, `numpy_array_alignment_bytes`), then the elements; an array of objects is a pickle of its own.
+Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array`.
+"""
+
+import re
+from typing import TYPE_CHECKING
+
+from garrison.artifacts.pickle.symbols import Broken
+
+if TYPE_CHECKING:
+    from garrison.artifacts.pickle.ledger import Ledger
+    from garrison.artifacts.pickle.machine import Machine
+
+_SPEC = re.compile(r"[<>=|]?([?bhilqpBHILQPefdgFDGSaUVOMmc])(\d*)(?:\[.*\])?")
+_SIZES = {
+    **dict.fromkeys("?bBc", 1),
+    **dict.fromkeys("hHe", 2),
+    **dict.fromkeys("f", 4),
+    **dict.fromkeys("lqpLQPdFmM", 8),
+    **dict.fromkeys("gD", 16),
+    "G": 32,
+    "O": 8,
+}
+
+
+def item_size(spec: str) -> int | None:
+    """Bytes of one element of a dtype as numpy writes it (`f8`, `V16`, `U10`); None for what it is not."""
+    match = _SPEC.fullmatch(spec)
+    if match is None:
+        return None
+    letter, digits = match.groups()
+    if digits:
+        return int(digits) * (4 if letter == "U" else 1) if len(digits) < 12 else None
+    if letter in "iI":
+        return 4
+    return _SIZES.get(letter)
+
+
+def end_of_array(ledger: "Ledger", machine: "Machine", state: int, start: int) -> int:
+    """Where the stream goes on behind an array that starts at `start`.
+
+    Raises `Broken` where the wrapper does not say how long its array is.
+    """
+    items = machine.items(state) or ()
+    entries = {machine.literal(key): value for key, value in zip(items[::2], items[1::2], strict=False)}
+    shape = machine.items(entries["shape"]) if "shape" in entries else None
+    dtype = machine.symbol(entries["dtype"]) if "dtype" in entries else None
+    if shape is None or dtype is None or dtype.kind != "dtype":
+        raise Broken("has an array wrapper that does not say how long its array is")
+    if dtype.name.lstrip("<>=|").startswith("O") or _holds_objects(machine, dtype.arguments):
+        from garrison.artifacts.pickle.machine import Machine as Inner
+
+        inner = Inner(machine.reader, ledger, check_time=machine.check_time, look=machine.look)
+        ending = inner.run(start)
+        if not ending.stopped:
+            raise Broken(f"holds an array of objects that {ending.detail}")
+        return ending.position
+    size = item_size(dtype.name)
+    lengths = [machine.literal(value) for value in shape]
+    if size is None or not all(type(length) is int and 0 <= length < 1 << 48 for length in lengths):
+        raise Broken("has an array wrapper that does not say how long its array is")
+    for length in lengths:
+        size *= int(length)  # type: ignore[call-overload]
+    alignment = machine.literal(entries["numpy_array_alignment_bytes"]) if _aligned(entries) else None
+    if type(alignment) is int:
+        padding = machine.pread(start, 1)
+        start += 1 + (padding[0] if padding else 0)
+    return start + size
+
+
+def _aligned(entries: dict[object, int]) -> bool:
+    return "numpy_array_alignment_bytes" in entries
+
+
+def _holds_objects(machine: "Machine", state: "tuple[int, ...] | None") -> bool:
+    """Bit 0 of a structured dtype's flags, the last entry of its state, says that it holds objects."""
+    if not state or len(state) < 8:
+        return False
+    flags = machine.literal(state[7])
+    return type(flags) is int and bool(flags & 1)

@@ -1,0 +1,218 @@
+"""What the streams of one subject were seen to do, gathered while machines run and stated as facts at the end."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from garrison.artifacts.pickle import calls
+from garrison.artifacts.pickle.symbols import SYMBOLS, UNKNOWN, Broken, Record, Symbol, Usage
+from garrison.core.errors import LimitExceeded
+from garrison.core.facts import Anomaly, AnyFact, EmbeddedCode, Reference
+
+if TYPE_CHECKING:
+    from garrison.artifacts.pickle.machine import Machine
+    from garrison.sources.reader import Reader
+
+_MOST_GLOBALS = 100_000
+_MOST_SYMBOLS = 300_000
+_FLOOD = 5_000
+_MOST_NESTED = 256
+
+
+@functools.cache
+def semantics() -> dict[str, str]:
+    """What the callables do whose results the machine follows, by dotted name."""
+    table = msgspec.json.decode(Path(__file__).with_name("callables.json").read_bytes(), type=dict[str, list[str]])
+    return {name: kind for kind, names in table.items() for name in names}
+
+
+class Nested:
+    """Bytes inside the subject that are unpickled, or look as if they will be."""
+
+    __slots__ = ("data", "loaded", "name")
+
+    def __init__(self, name: str, data: "bytes | Reader", *, loaded: bool) -> None:
+        self.name = name
+        self.data = data
+        self.loaded = loaded
+
+
+class Ledger:
+    """Globals, calls, embedded code and anomalies, each with the first place where it was seen."""
+
+    def __init__(self, *, follow_arrays: bool = True, acts: bool = False) -> None:
+        self.records: dict[tuple[str, str], Record] = {}
+        self.symbols: list[Symbol] = []
+        self.extensions: dict[int, int] = {}
+        self.stated: dict[AnyFact, None] = {}
+        self.nested: dict[str, Nested] = {}
+        self.protocol = 0
+        self.persistent = 0
+        self.resolved = 0
+        """How often a global was resolved."""
+        self.called = 0
+        self.follow_arrays = follow_arrays
+        self.stop_at_act = acts
+        """Raise `Acted` as soon as something is called."""
+        self._values: dict[tuple[str, str], int] = {}
+        self._results: dict[int, int] = {}
+
+    # ---------------------------------------------------------------- globals
+
+    def resolve(self, module: str, name: str, place: int) -> int:
+        """The unpickler looks a global up."""
+        key = (module, name)
+        self.resolved += 1
+        value = self._values.get(key)
+        if value is None:
+            if len(self.records) >= _MOST_GLOBALS:
+                raise LimitExceeded("facts", f"resolves more than {_MOST_GLOBALS} different globals")
+            record = self.records.setdefault(key, Record(module, name, place))
+            kind = semantics().get(f"{module}.{name}", "") or _by_last_name(name)
+            value = self._values[key] = self.new(Symbol("global", record, semantics=kind))
+        else:
+            record = self.records[key]
+        record.count += 1
+        return value
+
+    def resolve_stack(self, machine: "Machine", module: int, name: int, place: int) -> int:
+        """STACK_GLOBAL: both names come from the stack."""
+        names = [machine.literal(value) for value in (module, name)]
+        if all(type(text) is str for text in names):
+            if (module < 0 or name < 0) and SYMBOLS:
+                self.anomaly("pickle-computed-name", "assembles the name of an import while it is loaded", place)
+            return self.resolve(str(names[0]), str(names[1]), place)
+        for value, text in zip((module, name), names, strict=True):
+            if value < 0 and machine.is_container(value):
+                raise Broken("resolves a global whose name is no text")
+            if value >= 0 and text is not ... and type(text) is not str:
+                raise Broken("resolves a global whose name is no text")
+        self.anomaly("pickle-computed-name", "assembles the name of an import while it is loaded", place)
+        return self.resolve(*(text if type(text) is str else "…" for text in names), place)
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """Take a global back that turned out to be noise."""
+        self.records.pop(key, None)
+        self._values.pop(key, None)
+
+    def extension(self, code: int, place: int) -> int:
+        """EXT1, EXT2, EXT4: a global by its number in the registry of the process that loads."""
+        known = self.extensions.get(code)
+        if known is not None:
+            return known
+        self.anomaly(
+            "pickle-extension-code",
+            f"resolves extension code {code}, whose meaning only the loading process knows",
+            place,
+        )
+        return self.resolve("copyreg", f"extension code {code}", place)
+
+    # ---------------------------------------------------------------- symbols
+
+    def new(self, symbol: Symbol) -> int:
+        """A value for a symbol."""
+        if len(self.symbols) >= _MOST_SYMBOLS:
+            return UNKNOWN
+        self.symbols.append(symbol)
+        return SYMBOLS - len(self.symbols) + 1
+
+    def result(self, function: int, record: Record | None) -> int:
+        """What a call of `function` returns, if nothing more is known of it."""
+        value = self._results.get(function)
+        if value is None:
+            value = self._results[function] = self.new(Symbol("result", record))
+        return value
+
+    # ---------------------------------------------------------------- acts
+
+    def call(self, machine: "Machine", function: int, arguments: int, keywords: int = 0) -> int:
+        """The stream calls something."""
+        symbol = machine.symbol(function)
+        if symbol is None:
+            return UNKNOWN
+        self.called += 1
+        if self.stop_at_act:
+            raise Acted
+        if symbol.kind == "global" and not symbol.semantics:
+            record = symbol.record
+            if record is not None:
+                record.use("call", self._shown(machine, record, arguments), machine.place)
+            return self.result(function, record)
+        return calls.call(self, machine, function, symbol, arguments)
+
+    def _shown(self, machine: "Machine", record: Record, arguments: int) -> tuple[str, ...] | None:
+        return calls.shown(machine, machine.items(arguments)) if record.wants_arguments() else None
+
+    def use(self, machine: "Machine", record: Record, usage: Usage, items: tuple[int, ...] | None) -> None:
+        shown = calls.shown(machine, items) if record.wants_arguments() else None
+        record.use(usage, shown, machine.place)
+
+    def build(self, machine: "Machine", target: int, state: int, behind: int) -> int:
+        """BUILD: sets state. Returns where the stream goes on if an array stands at `behind`, else 0."""
+        symbol = machine.symbol(target)
+        if symbol is None:
+            return 0
+        if self.stop_at_act:
+            raise Acted
+        return calls.build(self, machine, symbol, target, state, behind)
+
+    def set_items(self, machine: "Machine", symbol: Symbol, items: tuple[int, ...]) -> None:
+        """SETITEM and SETITEMS on what is no plain dictionary."""
+        calls.alter(self, machine, symbol, items)
+
+    def add_items(self, machine: "Machine", symbol: Symbol, items: tuple[int, ...]) -> None:
+        """APPEND, APPENDS and ADDITEMS on what is no plain list or set."""
+        calls.alter(self, machine, symbol, items)
+
+    def persistent_id(self, machine: "Machine", value: int) -> None:
+        """BINPERSID: the loader is asked for an object; the persistent id itself names nothing that is called."""
+        self.persistent += 1
+
+    def add_nested(self, name: str, data: "bytes | Reader", *, loaded: bool) -> None:
+        """Bytes that deserve an examination of their own; `loaded` when the stream itself unpickles them."""
+        known = self.nested.get(name)
+        if known is None and len(self.nested) < _MOST_NESTED:
+            self.nested[name] = Nested(name, data, loaded=loaded)
+        elif known is not None and loaded:
+            known.loaded = True
+
+    # ---------------------------------------------------------------- facts
+
+    def anomaly(self, what: str, detail: str, place: int) -> None:
+        if not any(type(fact) is Anomaly and fact.what == what and fact.detail == detail for fact in self.stated):
+            self.state(Anomaly(what=what, detail=detail, place=f"@ {place:#x}"))
+
+    def state(self, fact: AnyFact) -> None:
+        if len(self.stated) < 1000:
+            self.stated[fact] = None
+
+    def facts(self) -> Iterator[AnyFact]:
+        """All that was seen: what was called first, then what was only resolved."""
+        if len(self.records) > _FLOOD:
+            yield Anomaly(
+                what="pickle-global-flood",
+                detail=f"resolves {len(self.records)} different globals, far more than any model needs",
+            )
+        yield from sorted(self.stated, key=lambda fact: (type(fact) is not EmbeddedCode, type(fact) is Reference))
+        records = sorted(self.records.values(), key=lambda record: not record.uses)
+        for record in records:
+            yield from record.facts()
+
+
+class Acted(Exception):
+    """A stream called something, which is all that the sniffer wants to know."""
+
+
+def _by_last_name(name: str) -> str:
+    """Dotted names reach builtins through any module that imported them: `logging` and `sys.modules`."""
+    last = name.rpartition(".")[2]
+    if "." not in name:
+        return ""
+    for module in ("builtins", "operator", "functools", "importlib"):
+        found = semantics().get(f"{module}.{last}")
+        if found:
+            return found
+    return ""

@@ -1,0 +1,255 @@
+"""Pickle streams one after another, as loaders meet them in a file, and the bytes behind the last."""
+
+import re
+from collections.abc import Iterator
+
+from garrison.artifacts.pickle.ledger import Ledger
+from garrison.artifacts.pickle.literals import span
+from garrison.artifacts.pickle.machine import Ending, Machine
+from garrison.artifacts.pickle.nested import Undecodable, decode
+from garrison.artifacts.pickle.opcodes import reads
+from garrison.artifacts.pickle.sniffing import is_plausible, resolves_something
+from garrison.core.errors import LimitExceeded, Malformed
+from garrison.core.facts import AnyFact
+from garrison.sources.reader import BytesReader, Reader
+from garrison.sources.source import Context, Source
+
+_STREAMS = 200_000
+_VARIANTS = 16
+_UNIT = 4096
+_BLANK = re.compile(rb"[\s\0]*").fullmatch
+_HIDDEN = re.compile(rb"\x80[\x02-\x05]|gA[SNJW]|800[2-5]")
+
+
+class Streams:
+    """Runs the machine over all streams of a reader, in every way in which CPython would read them."""
+
+    def __init__(self, reader: Reader, context: Context) -> None:
+        self.reader = reader
+        self.context = context
+        self.ledger = Ledger()
+        self.count = 0
+        """Streams that reached their STOP."""
+        self.machine = Machine(reader, self.ledger, check_time=context.check_time, look=self._look)
+        self.broken: Ending | None = None
+        """How the first stream broke, if it did."""
+        self.end = 0
+        """Where the last stream ended."""
+        self._hidden = 0
+
+    def one(self, start: int) -> Ending:
+        """Run one stream, and again wherever unpicklers disagree about how to read it."""
+        machine = self.machine
+        known = len(machine.raw)
+        crossings = len(machine.crossings)
+        ending = machine.run(start)
+        for frame_end in machine.crossings[crossings:]:
+            self._across(self.reader, start, frame_end, 0)
+        if machine.nested_frame:
+            self.ledger.anomaly(
+                "pickle-frame-confusion", "begins a frame inside a frame, which only one of CPython's unpicklers reads", start
+            )
+            machine.nested_frame = False
+        if len(machine.raw) > known:
+            self._without_arrays(start)
+        if machine.is_bomb(ending.position - start):
+            self.ledger.anomaly(
+                "pickle-expansion-bomb",
+                f"{ending.position - start} bytes describe {machine.heaviest:.0e} objects when shared ones are written out",
+                start,
+            )
+            machine.heaviest = 1.0
+        return ending
+
+    def all(self, start: int = 0) -> None:
+        """Run the stream at `start` and those that follow it."""
+        waiting = [start]
+        seen = {start}
+        while waiting:
+            position = waiting.pop()
+            first = position == start
+            resolved = len(self.ledger.records)
+            ending = self.one(position)
+            if not ending.stopped and self.machine.missed and not first:
+                ending = self.machine.run(position, keep_memo=True)
+            if not ending.stopped:
+                if first:
+                    self.broken = ending
+                    self.end = ending.position
+                elif not self._forget_noise(resolved):
+                    self.ledger.anomaly("pickle-breaks-after-acting", f"a further stream {ending.detail}", ending.position)
+                    self.end = max(self.end, ending.position)
+                continue
+            self.count += 1
+            if self.count > _STREAMS:
+                raise LimitExceeded("members", f"more than {_STREAMS} pickles one after another")
+            behind = self._past_repetitions(position, ending.position)
+            self.end = max(self.end, behind)
+            if ending.frame_end > behind:
+                self.ledger.anomaly(
+                    "pickle-frame-confusion",
+                    "stops inside a frame: loaders that read a file go on behind the frame, others behind the STOP",
+                    ending.position,
+                )
+            for following in (ending.frame_end, behind):
+                if following and following not in seen and self.reader.pread(following, 1):
+                    if len(seen) < 1000:
+                        seen.add(following)
+                    waiting.append(following)
+
+    def _past_repetitions(self, start: int, end: int) -> int:
+        """Streams that are the same bytes again do the same again."""
+        size = end - start
+        if size > _UNIT:
+            return end
+        unit = self.machine.pread(start, size)
+        if self.machine.pread(end, size) != unit:
+            return end
+        matcher = re.compile(b"(?:" + re.escape(unit) + b")*+", re.DOTALL).match
+        while True:
+            data = self.reader.pread(end, 1 << 20)
+            match = matcher(data)
+            length = match.end() if match is not None else 0
+            if not length:
+                return end
+            self.count += length // size
+            end += length
+            self.context.check_time()
+
+    def _forget_noise(self, known: int) -> bool:
+        """Bytes behind a pickle that are no pickle may still spell a global by chance: forget names that are none."""
+        records = self.ledger.records
+        fresh = list(records)[known:]
+        if any(is_plausible(*key) for key in fresh):
+            return False
+        for key in fresh:
+            self.ledger.forget(key)
+        return True
+
+    def _without_arrays(self, start: int) -> None:
+        """The same stream as a loader reads it that knows nothing of joblib's arrays."""
+        ledger = Ledger(follow_arrays=False)
+        Machine(self.reader, ledger, check_time=self.context.check_time).run(start)
+        for key, record in ledger.records.items():
+            if key not in self.ledger.records and is_plausible(*key):
+                self.ledger.records[key] = record
+
+    def _across(self, reader: Reader, start: int, frame_end: int, depth: int) -> None:
+        """An opcode reaches across the end of its frame.
+
+        The C unpickler that reads a file drops the rest of the frame then and reads on behind it; the one that reads
+        from memory goes straight on; the Python one refuses.
+        """
+        cut = _crossing_read(reader, start, frame_end)
+        if cut is None or depth >= _VARIANTS:
+            return
+        self.ledger.anomaly(
+            "pickle-frame-confusion",
+            "an opcode reaches across the end of its frame: unpicklers read different streams from these bytes",
+            frame_end,
+        )
+        spliced = _Spliced(reader, cut, frame_end)
+        machine = Machine(spliced, self.ledger, check_time=self.context.check_time)
+        machine.run(start)
+        for following in machine.crossings:
+            self._across(spliced, start, following, depth + 1)
+
+    def _look(self, data: bytes, base: int) -> None:
+        """Find literals that hold a pickle themselves, plain or in base64 or hexadecimal."""
+        for match in _HIDDEN.finditer(data):
+            position = match.start()
+            for header, opcodes in ((2, b"\x8cCU"), (5, b"XBT"), (9, b"\x8d\x8e\x96")):
+                if position >= header and data[position - header] in opcodes and self._hidden < 4096:
+                    where = span(self.machine.pread, base + position - header)
+                    if where is not None and where[1] >= 8:
+                        self._hidden += 1
+                        self._hidden_pickle(base + position - header, *where)
+
+    def _hidden_pickle(self, opcode: int, offset: int, length: int) -> None:
+        inner: Reader = self.reader.window(offset, length)
+        head = self.reader.pread(offset, 2)
+        name = f"literal@{opcode:#x}"
+        if head[:1] != b"\x80":
+            if length > 1 << 20:
+                return
+            raw = self.reader.pread(offset, length)
+            try:
+                decoded = decode("b64decode" if head[:1] == b"g" else "unhexlify", raw)
+            except Undecodable:
+                return
+            inner = BytesReader(decoded if isinstance(decoded, bytes) else b"")
+            name = f"decoded@{opcode:#x}"
+        if resolves_something(inner):
+            self.ledger.add_nested(name, inner, loaded=False)
+
+
+def _crossing_read(reader: Reader, start: int, frame_end: int) -> int | None:
+    """Where the read begins that reaches across `frame_end`, if one does."""
+    position = start
+    try:
+        while position < frame_end:
+            opcode = reader.pread(position, 1)
+            if not opcode:
+                return None
+            for length in reads(opcode[0], position, reader.pread):
+                if position < frame_end < position + length:
+                    return position
+                position += length
+    except ValueError:
+        return None
+    return None
+
+
+class _Spliced(Reader):
+    """A reader without the bytes from `cut` to `resume`."""
+
+    def __init__(self, parent: Reader, cut: int, resume: int) -> None:
+        self._parent = parent
+        self._cut = cut
+        self._gap = resume - cut
+
+    @property
+    def size(self) -> int:
+        return self._parent.size - self._gap
+
+    def pread(self, offset: int, length: int) -> bytes:
+        if offset >= self._cut:
+            return self._parent.pread(offset + self._gap, length)
+        head = self._parent.pread(offset, min(length, self._cut - offset))
+        if len(head) < length and offset + len(head) == self._cut:
+            head += self._parent.pread(self._cut + self._gap, length - len(head))
+        return head
+
+
+def state(streams: Streams, source: Source) -> Iterator[AnyFact | Source]:
+    """All that the streams of a subject told."""
+    yield from streams.ledger.facts()
+    for nested in streams.ledger.nested.values():
+        yield source.member(nested.name, nested.data, loaded_as=("pickle",) if nested.loaded else ())
+
+
+def complain(streams: Streams) -> None:
+    """Raise `Malformed` when the first stream broke without having acted."""
+    if streams.broken is not None and not streams.ledger.called:
+        raise Malformed(f"the stream {streams.broken.detail} at {streams.broken.position:#x}")
+
+
+def trailing(streams: Streams, source: Source) -> Iterator[AnyFact | Source]:
+    """What stands behind the last stream."""
+    from garrison.core.facts import Anomaly
+    from garrison.sources.identification import identify
+
+    end = streams.end
+    head = streams.reader.pread(end, 4096)
+    if not head or _BLANK(head):
+        return
+    member = source.member(f"trailing@{end:#x}", streams.reader.window(end, 1 << 60))
+    found = identify(member)
+    what = found[0].title if found else "no format that garrison knows"
+    yield Anomaly(
+        what="pickle-trailing-data",
+        detail=f"bytes that no pickle reads stand behind the last stream: {what}",
+        place=f"@ {end:#x}",
+    )
+    if found:
+        yield member
