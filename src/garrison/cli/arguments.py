@@ -3,6 +3,7 @@
 import argparse
 from typing import NoReturn
 
+from garrison.cli import terminal
 from garrison.core.errors import UsageError
 
 
@@ -10,11 +11,16 @@ class Parser(argparse.ArgumentParser):
     """Reports a mistake as a `UsageError`, so that it ends in one line like any other."""
 
     def __init__(self, prog: str, description: str | None = None) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_formatter)
         self.add_argument("--debug", action="store_true", help="show the traceback when garrison itself fails")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # Left to itself, argparse imports shutil for the width, even to parse.
+    return argparse.HelpFormatter(prog, width=min(terminal.width(), 100) - 2)
 
 
 def positive(text: str) -> int:

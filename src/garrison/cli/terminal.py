@@ -129,9 +129,10 @@ class _Bar:
         from garrison.reporting.text import cells, printable
 
         try:
-            room = os.get_terminal_size(sys.stderr.fileno()).columns - len(state) - 1
+            columns = os.get_terminal_size(sys.stderr.fileno()).columns or _WIDTH
         except OSError:
-            room = _WIDTH - len(state)
+            columns = _WIDTH
+        room = columns - len(state) - 1
         name = printable(subject)
         while name and cells(name) > room:
             name = name[max(1, (len(name) - room) // 2) :]

@@ -14,7 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from garrison.core.findings import Finding
-from garrison.core.registry import formats, rules
+from garrison.core.registry import rules
 from garrison.core.report import Report
 from garrison.reporting import summary
 from garrison.reporting.text import listed, printable, shortened
@@ -125,11 +125,10 @@ def _waived(report: Report) -> Iterator[dict[str, str]]:
 
 
 def _inventory(report: Report) -> Iterator[dict[str, str]]:
-    known = formats()
     for item in report.inventory[:_ROWS]:
         yield {
             "subject": item.subject,
-            "formats": ", ".join(known[name].title if name in known else name for name in item.formats),
+            "formats": ", ".join(item.formats),
             "size": "" if item.size is None else f"{item.size:,}",
             "sha256": item.sha256 or "",
         }

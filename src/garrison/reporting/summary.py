@@ -3,7 +3,6 @@
 import msgspec
 
 from garrison.core.findings import Finding, Severity
-from garrison.core.registry import formats
 from garrison.core.report import Report
 from garrison.reporting.text import counted
 
@@ -83,13 +82,11 @@ def severities(report: Report) -> dict[Severity, int]:
 
 
 def format_counts(report: Report) -> dict[str, int]:
-    """How many subjects there are of each format, by the format's title, the most frequent first."""
-    known = formats()
+    """How many subjects there are of each format, the most frequent first."""
     counts: dict[str, int] = {}
     for item in report.inventory:
         for name in item.formats:
-            title = known[name].title if name in known else name
-            counts[title] = counts.get(title, 0) + 1
+            counts[name] = counts.get(name, 0) + 1
     return dict(sorted(counts.items(), key=lambda entry: -entry[1]))
 
 

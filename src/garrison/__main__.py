@@ -1,0 +1,6 @@
+"""`python -m garrison`"""
+
+from garrison.cli.main import run
+
+if __name__ == "__main__":
+    run()
