@@ -405,7 +405,7 @@ def build(ledger: "Ledger", machine: "Machine", symbol: Symbol, target: int, sta
     if symbol.record is None:
         return 0
     if symbol.kind in ("global", "module"):
-        ledger.use(machine, symbol.record, "mutate", _state(machine, state))
+        ledger.use(machine, symbol.record, "mutate", (state,))
     elif symbol.record.wants_arguments():
         ledger.use(machine, symbol.record, "state", None)
     else:
@@ -424,10 +424,6 @@ def alter(ledger: "Ledger", machine: "Machine", symbol: Symbol, items: tuple[int
         _hooks(ledger, machine, symbol, items, UNKNOWN)
 
 
-def _state(machine: "Machine", state: int) -> Items:
-    return (state,)
-
-
 def _entries(machine: "Machine", value: int) -> dict[object, int]:
     """A dictionary's entries by literal key, as far as they are known."""
     items = machine.items(value) or ()
@@ -435,24 +431,32 @@ def _entries(machine: "Machine", value: int) -> dict[object, int]:
 
 
 def _hooks(ledger: "Ledger", machine: "Machine", symbol: Symbol, items: Items, state: int) -> None:
-    """Functions stored under names that Python calls by itself are taken as called."""
+    """Functions stored where Python calls them by itself, or where others will, are taken as called."""
+    record = symbol.record
+    assert record is not None
+    changes = symbol.kind in ("global", "module", "namespace")
     flat = list(items or ())
     if machine.kind(state) == 3:
         flat = [inner for item in flat[:2] for inner in machine.items(item) or ()]
+    if changes and (flat or machine.items(state) is None):
+        ledger.anomaly(
+            "pickle-overrides-behaviour", f"alters {record.module}.{record.name} itself, not an object", machine.place
+        )
     for key, value in zip(flat[::2], flat[1::2], strict=False):
         held = machine.symbol(value)
-        if held is None or held.record is None or key < 0:
+        if held is None or held.record is None or held.kind == "result" or key < 0:
             continue
         name = machine.literal(key)
-        if symbol.kind in ("global", "module") or (isinstance(name, str) and _HOOK(name)):
-            if held.kind == "global" and not (isinstance(name, str) and name in _ORDINARY):
-                ledger.use(machine, held.record, "call", None)
-                ledger.anomaly(
-                    "pickle-overrides-behaviour",
-                    f"replaces {name} of {symbol.record.module}.{symbol.record.name} by "  # type: ignore[union-attr]
-                    f"{held.record.module}.{held.record.name}",
-                    machine.place,
-                )
+        special = isinstance(name, str) and _HOOK(name) is not None and name not in _ORDINARY
+        if special or (changes and held.kind != "module"):
+            ledger.use(machine, held.record, "call", None)
+        if special and not changes:
+            ledger.anomaly(
+                "pickle-overrides-behaviour",
+                f"stores {held.record.module}.{held.record.name} as {name} of an object of "
+                f"{record.module}.{record.name}",
+                machine.place,
+            )
 
 
-_ORDINARY = frozenset({"__module__", "__doc__", "__dict__", "__class__", "__orig_class__", "__wrapped__"})
+_ORDINARY = frozenset({"__module__", "__doc__", "__dict__", "__class__", "__orig_class__", "__wrapped__", "__origin__"})

@@ -59,6 +59,8 @@ class Ledger:
         """Raise `Acted` as soon as something is called."""
         self._values: dict[tuple[str, str], int] = {}
         self._results: dict[int, int] = {}
+        self.settled: dict[int, tuple[list[int], int]] = {}
+        """Globals that were called so often that their calls are only counted: the count, and what they return."""
 
     # ---------------------------------------------------------------- globals
 
@@ -138,9 +140,13 @@ class Ledger:
             raise Acted
         if symbol.kind == "global" and not symbol.semantics:
             record = symbol.record
+            result = self.result(function, record)
             if record is not None:
-                record.use("call", self._shown(machine, record, arguments), machine.place)
-            return self.result(function, record)
+                wanted = record.wants_arguments()
+                counter = record.use("call", self._shown(machine, record, arguments), machine.place)
+                if not wanted:
+                    self.settled[function] = (counter, result)
+            return result
         return calls.call(self, machine, function, symbol, arguments)
 
     def _shown(self, machine: "Machine", record: Record, arguments: int) -> tuple[str, ...] | None:

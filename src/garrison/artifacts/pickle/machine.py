@@ -44,7 +44,8 @@ _NUMBERS = re.compile(rb"(?:K.|M..|J.{4}|G.{8}|[N\x88\x89]){16,}+(?=[eutld\x90\x
 _SAME = re.compile(rb"(.)\1*+", re.DOTALL).match
 _INTEGER = re.compile(rb"\s*[+-]?(?:0[xXoObB])?[0-9a-fA-F_]+L?\s*(?:\0.*)?", re.DOTALL).fullmatch
 
-_APPLIED = frozenset(b"R\x81\x92btelud\x85\x86\x87Q")
+_APPLIED = frozenset(b"R\x81\x92bt\x85\x86\x87Q")
+_NUMBER_STARTS = frozenset(bytes([start]) for start in b"KMJGN\x88\x89")
 _LITERAL_SIZES = {
     opcode: (struct.calcsize(form), struct.Struct(form).unpack_from) for opcode, form in COUNTED.items()
 }
@@ -129,6 +130,12 @@ class Machine:
             self.details = {}
         self.details[value] = items[: _WIDTH + 1]
 
+    def _extend(self, value: int, items: "array[int] | tuple[int, ...]") -> None:
+        """Remember further items of a container, the first few; call it before its weight grows."""
+        known = self.items(value)
+        if known is not None and len(known) <= _WIDTH:
+            self.remember(value, known + tuple(items[: _WIDTH + 1]))
+
     def items(self, value: int) -> tuple[int, ...] | None:
         """What a container holds, the first `_WIDTH` at least; None where that is not known."""
         if value == EMPTY_TUPLE:
@@ -200,7 +207,10 @@ class Machine:
         push = stack.append
         put = memo.append
         atom_size = ATOM_SIZE
+        settled = self.ledger.settled
         ordinary = not self.sparse and not self.holes
+        many = len(weights) >= _MANY
+        shared = self.shared
         fence = 0
         data = self.data
         base = self.base
@@ -223,11 +233,12 @@ class Machine:
                     if absolute >= self.frame_end:
                         self.frame_end = 0
                 if position >= reach:
-                    if absolute > limit:
+                    if absolute > limit and self.reader.pread(absolute, 1):
                         raise LimitExceeded("buffer", "the sniffer reads no further")
                     self.check_time()
                     if len(stack) > _DEEP or len(memo) > _DEEP:
                         raise LimitExceeded("memory", f"needs a stack or memo of more than {_DEEP} entries")
+                    many = len(weights) >= _MANY
                     self.place = absolute
                     data = self._window(absolute, window)
                     base = absolute
@@ -264,6 +275,21 @@ class Machine:
                     count = opcode - 0x84
                     if len(stack) - count < fence:
                         raise Broken("takes a tuple from too short a stack")
+                    position += 1
+                    if many:
+                        follower = data[position] if position < len(data) else 0
+                        if follower == 0x94 and ordinary and position + 1 < len(data):
+                            follower = data[position + 1]
+                            if (
+                                follower not in _APPLIED or (follower == 0x52 and stack[-1 - count] in settled)
+                            ) and not (shared and min(stack[-count:]) < 0):
+                                # One of very many: nobody asks what is in it.
+                                if count > 1:
+                                    del stack[1 - count :]
+                                stack[-1] = SHARED
+                                put(SHARED)
+                                position += 1
+                                continue
                     items = stack[-count:]
                     weight = count + 1.0
                     if min(items) < 0:
@@ -274,25 +300,14 @@ class Machine:
                         weights.append(weight)
                         kinds.append(3)
                         value = CONTAINERS - made
-                        position += 1
-                        follower = data[position] if position < len(data) else 0
-                        if follower == 0x94 and position + 1 < len(data):
-                            follower = data[position + 1]
-                        elif follower == 0x71 and position + 2 < len(data):
-                            follower = data[position + 2]
-                        position -= 1
-                        if made < _MANY or follower in _APPLIED:
+                        if made < _MANY or self._applied(position):
                             self.remember(value, tuple(items))
                     if count > 1:
                         del stack[1 - count :]
                     stack[-1] = value
-                    position += 1
-                elif opcode == 0x8F or opcode == 0x8A or opcode == 0x8E or opcode == 0x8D:
-                    if opcode == 0x8F:  # EMPTY_SET
-                        push(self.container(SET, 1.0, None))
-                        position += 1
-                    else:
-                        position = self._counted(opcode, base, position)
+                elif opcode == 0x8A or opcode == 0x8E or opcode == 0x8D:  # LONG1, BINBYTES8, BINUNICODE8
+                    self.place = base + position
+                    position = self._counted(opcode, base, position)
                 else:
                     self.place = base + position
                     position = self._rare(opcode, base, position)
@@ -300,111 +315,160 @@ class Machine:
                     if self.frame_end and self.frame_end - base < safe:
                         safe = self.frame_end - base
                     ordinary = not self.sparse and not self.holes
-            elif opcode == 0x68 or opcode == 0x6A:  # BINGET, LONG_BINGET
-                if opcode == 0x68:
-                    index = data[position + 1]
-                    position += 2
-                else:
-                    index = int.from_bytes(data[position + 1 : position + 5], "little")
-                    position += 5
-                    if position > len(data):
-                        raise Broken("ends too early")
-                value = memo[index] if index < len(memo) else ABSENT
-                if value >= 0:
+                    shared = self.shared
+            elif opcode > 0x5D:
+                if opcode == 0x68 or opcode == 0x6A:  # BINGET, LONG_BINGET
+                    if opcode == 0x68:
+                        index = data[position + 1]
+                        position += 2
+                    else:
+                        index = int.from_bytes(data[position + 1 : position + 5], "little")
+                        position += 5
+                        if position > len(data):
+                            raise Broken("ends too early")
+                    value = memo[index] if index < len(memo) else ABSENT
+                    if value < 0:
+                        if value == ABSENT:
+                            self.place = base + position
+                            value = self._get(index)
+                        if value > SYMBOLS:
+                            self.shared = shared = True
                     push(value)
-                else:
-                    if value == ABSENT:
+                elif opcode == 0x71 or opcode == 0x72:  # BINPUT, LONG_BINPUT
+                    if opcode == 0x71:
+                        index = data[position + 1]
+                        position += 2
+                    else:
+                        index = int.from_bytes(data[position + 1 : position + 5], "little")
+                        position += 5
+                        if position > len(data):
+                            raise Broken("ends too early")
+                    if len(stack) <= fence:
+                        raise Broken("memoises an empty stack")
+                    if index == len(memo) and ordinary:
+                        put(stack[-1])
+                    else:
                         self.place = base + position
-                        value = self._get(index)
-                    if value > SYMBOLS:
-                        self.shared = True
-                    push(value)
-            elif opcode == 0x71 or opcode == 0x72:  # BINPUT, LONG_BINPUT
-                if opcode == 0x71:
-                    index = data[position + 1]
-                    position += 2
-                else:
-                    index = int.from_bytes(data[position + 1 : position + 5], "little")
-                    position += 5
-                    if position > len(data):
-                        raise Broken("ends too early")
-                if len(stack) <= fence:
-                    raise Broken("memoises an empty stack")
-                if index == len(memo) and ordinary:
-                    put(stack[-1])
-                else:
-                    self.place = base + position
-                    self._put(index, stack[-1])
-                    ordinary = not self.sparse and not self.holes
-            elif opcode == 0x58 or opcode == 0x55:  # BINUNICODE, SHORT_BINSTRING
-                if opcode == 0x58:
-                    push(base + position)
-                    position += 5 + int.from_bytes(data[position + 1 : position + 5], "little")
-                else:
-                    push(base + position)
-                    position += 2 + data[position + 1]
-            elif opcode == 0x28:  # MARK
-                position += 1
-                fence = len(stack)
-                marks.append(fence)
-                if data[position : position + 3] == b"(((":
-                    end = _SAME(data, position).end()  # type: ignore[union-attr]
-                    marks.extend(array("q", [fence]) * (end - position))
-                    position = end
-                else:
-                    run = _NUMBERS(data, position)
-                    if run is not None:
-                        # Numbers only, up to an opcode that takes all of them: nobody will ask for one alone.
-                        end = run.end()
-                        stack.frombytes(b"\xff" * (8 * min((end - position) >> 2, 1000)))
-                        position = end
-            elif opcode == 0x65 or opcode == 0x75 or opcode == 0x74:  # APPENDS, SETITEMS, TUPLE
-                if not marks:
-                    raise Broken("takes items without a mark")
-                items = stack[fence:]
-                del stack[fence:]
-                marks.pop()
-                fence = marks[-1] if marks else 0
-                weight = float(len(items))
-                if self.shared and items and min(items) < 0:
-                    weight = self._weigh(items)
-                position += 1
-                if opcode == 0x74:
+                        self._put(index, stack[-1])
+                        ordinary = not self.sparse and not self.holes
+                elif opcode == 0x65 or opcode == 0x75:  # APPENDS, SETITEMS
+                    if not marks:
+                        raise Broken("takes items without a mark")
+                    marks.pop()
+                    bottom = fence
+                    fence = marks[-1] if marks else 0
+                    if bottom <= fence:
+                        raise Broken("adds items to an empty stack")
+                    target = stack[bottom - 1]
+                    position += 1
+                    if SYMBOLS < target <= CONTAINERS:
+                        index = CONTAINERS - target
+                        if index < _MANY or (position < len(data) and data[position] in _APPLIED):
+                            self._extend(target, stack[bottom : bottom + _WIDTH + 1])
+                        if shared and bottom < len(stack):
+                            weights[index] += self._weigh(stack[bottom:])
+                        else:
+                            weights[index] += len(stack) - bottom
+                        del stack[bottom:]
+                    else:
+                        items = stack[bottom:]
+                        del stack[bottom:]
+                        if target != SHARED:
+                            self.place = base + position
+                            self._alter(opcode, target, tuple(items[: _WIDTH + 1]))
+                elif opcode == 0x74:  # TUPLE
+                    if not marks:
+                        raise Broken("takes items without a mark")
+                    items = stack[fence:]
+                    del stack[fence:]
+                    marks.pop()
+                    fence = marks[-1] if marks else 0
+                    position += 1
                     made = len(weights)
                     value = EMPTY_TUPLE if not items else SHARED
                     if items and made < _MOST:
-                        weights.append(weight + 1.0)
+                        weights.append(self._weigh(items) if shared and min(items) < 0 else 1.0 + len(items))
                         kinds.append(3)
                         value = CONTAINERS - made
-                        follower = data[position] if position < len(data) else 0
-                        if follower == 0x94 and position + 1 < len(data):
-                            follower = data[position + 1]
-                        elif follower == 0x71 and position + 2 < len(data):
-                            follower = data[position + 2]
-                        elif follower == 0x72 and position + 5 < len(data):
-                            follower = data[position + 5]
-                        elif follower == 0x70:
-                            follower = 0x52
-                        if made < _MANY or follower in _APPLIED:
+                        if made < _MANY or self._applied(position):
+                            self.remember(value, tuple(items[: _WIDTH + 1]))
+                    push(value)
+                elif opcode == 0x7D:  # EMPTY_DICT
+                    made = len(weights)
+                    if made < _MOST:
+                        weights.append(1.0)
+                        kinds.append(1)
+                        push(CONTAINERS - made)
+                    else:
+                        push(SHARED)
+                    position += 1
+                elif opcode == 0x61 or opcode == 0x73:  # APPEND, SETITEM
+                    count = 1 if opcode == 0x61 else 2
+                    if len(stack) - count <= fence:
+                        raise Broken("adds an item to an empty stack")
+                    position += 1
+                    target = stack[-1 - count]
+                    if SYMBOLS < target <= CONTAINERS:
+                        index = CONTAINERS - target
+                        if index < _MANY or (position < len(data) and data[position] in _APPLIED):
+                            self._extend(target, stack[-count:])
+                        weights[index] += self._weigh(stack[-count:]) if shared else count
+                        del stack[-count:]
+                    else:
+                        items = stack[-count:]
+                        del stack[-count:]
+                        if target != SHARED:
+                            self.place = base + position
+                            self._alter(opcode, target, tuple(items))
+                elif (opcode == 0x70 or opcode == 0x67) and 0 < (end := data.find(b"\n", position, reach)) < position + 12:
+                    # PUT and GET of protocol 0.
+                    digits = data[position + 1 : end]
+                    if opcode == 0x70 and digits.isdigit() and int(digits) == len(memo) and ordinary:
+                        if len(stack) <= fence:
+                            raise Broken("memoises an empty stack")
+                        put(stack[-1])
+                        position = end + 1
+                    elif opcode == 0x67 and digits.isdigit() and int(digits) < len(memo):
+                        value = memo[int(digits)]
+                        if value < 0:
+                            if value == ABSENT:
+                                self.place = base + position
+                                value = self._get(int(digits))
+                            if value > SYMBOLS:
+                                self.shared = shared = True
+                        push(value)
+                        position = end + 1
+                    else:
+                        self.place = base + position
+                        position = self._rare(opcode, base, position)
+                        ordinary = not self.sparse and not self.holes
+                        shared = self.shared
+                elif opcode == 0x6C or opcode == 0x64:  # LIST, DICT
+                    if not marks:
+                        raise Broken("takes items without a mark")
+                    items = stack[fence:]
+                    del stack[fence:]
+                    marks.pop()
+                    fence = marks[-1] if marks else 0
+                    position += 1
+                    made = len(weights)
+                    value = SHARED
+                    if made < _MOST:
+                        weights.append(self._weigh(items) if shared and items and min(items) < 0 else 1.0 + len(items))
+                        kinds.append(0 if opcode == 0x6C else 1)
+                        value = CONTAINERS - made
+                        if items and (made < _MANY or self._applied(position)):
                             self.remember(value, tuple(items[: _WIDTH + 1]))
                     push(value)
                 else:
-                    if len(stack) <= fence:
-                        raise Broken("adds items to an empty stack")
-                    target = stack[-1]
-                    if SYMBOLS < target <= CONTAINERS:
-                        index = CONTAINERS - target
-                        weights[index] += weight
-                        if index < _MANY or (position < len(data) and data[position] in _APPLIED):
-                            known = self.items(target) if index < _MANY else ()
-                            if known is not None and len(known) <= _WIDTH:
-                                self.remember(target, known + tuple(items[: _WIDTH + 1]))
-                        if kinds[index] != (0 if opcode == 0x65 else 1):
-                            self.place = base + position
-                            self._misplaced(target)
-                    elif target != SHARED:
-                        self.place = base + position
-                        self._alter(opcode, target, tuple(items[: _WIDTH + 1]))
+                    self.place = base + position
+                    position = self._rare(opcode, base, position)
+                    fence = marks[-1] if marks else 0
+                    ordinary = not self.sparse and not self.holes
+                    shared = self.shared
+            elif opcode == 0x58:  # BINUNICODE
+                push(base + position)
+                position += 5 + int.from_bytes(data[position + 1 : position + 5], "little")
             elif opcode == 0x5D:  # EMPTY_LIST
                 made = len(weights)
                 if made < _MOST:
@@ -414,53 +478,70 @@ class Machine:
                 else:
                     push(SHARED)
                 position += 1
-            elif opcode == 0x7D:  # EMPTY_DICT
-                made = len(weights)
-                if made < _MOST:
-                    weights.append(1.0)
-                    kinds.append(1)
-                    push(CONTAINERS - made)
-                else:
-                    push(SHARED)
+            elif opcode == 0x28:  # MARK
                 position += 1
+                fence = len(stack)
+                marks.append(fence)
+                if data[position : position + 3] == b"(((":
+                    end = _SAME(data, position).end()  # type: ignore[union-attr]
+                    marks.extend(array("q", [fence]) * (end - position))
+                    position = end
+                elif data[position : position + 1] in _NUMBER_STARTS:
+                    run = _NUMBERS(data, position)
+                    if run is not None:
+                        # Numbers only, up to an opcode that takes all of them: nobody will ask for one alone.
+                        end = run.end()
+                        stack.frombytes(b"\xff" * (8 * min((end - position) >> 2, 1000)))
+                        position = end
+            elif opcode == 0x55 or opcode == 0x43:  # SHORT_BINSTRING, SHORT_BINBYTES
+                push(base + position)
+                position += 2 + data[position + 1]
+            elif opcode == 0x52:  # REDUCE
+                if len(stack) - 2 < fence:
+                    raise Broken("takes from an empty stack")
+                known = settled.get(stack[-2])
+                if known is not None:
+                    known[0][1] += 1
+                    del stack[-1]
+                    stack[-1] = known[1]
+                    position += 1
+                else:
+                    self.place = base + position
+                    position = self._rare(opcode, base, position)
+                    ordinary = not self.sparse and not self.holes
+                    shared = self.shared
             elif opcode == 0x29:  # EMPTY_TUPLE
                 push(EMPTY_TUPLE)
                 position += 1
-            elif opcode == 0x61 or opcode == 0x73:  # APPEND, SETITEM
-                count = 1 if opcode == 0x61 else 2
-                if len(stack) - count <= fence:
-                    raise Broken("adds an item to an empty stack")
-                items = stack[-count:]
-                del stack[-count:]
-                position += 1
-                target = stack[-1]
-                if SYMBOLS < target <= CONTAINERS:
-                    index = CONTAINERS - target
-                    if items[-1] < 0:
-                        weights[index] += self._weigh(items) if self.shared else count
-                    else:
-                        weights[index] += count
-                    if index < _MANY or (position < len(data) and data[position] in _APPLIED):
-                        known = self.items(target) if index < _MANY else ()
-                        if known is not None and len(known) <= _WIDTH:
-                            self.remember(target, known + tuple(items))
-                    if kinds[index] != (0 if opcode == 0x61 else 1):
-                        self.place = base + position
-                        self._misplaced(target)
-                elif target != SHARED:
-                    self.place = base + position
-                    self._alter(opcode, target, tuple(items))
             elif opcode == 0x2E:  # STOP
-                if len(stack) <= fence:
-                    self.place = base + position
-                    raise Broken("stops with an empty stack")
                 self.place = base + position
+                if len(stack) <= fence:
+                    raise Broken("stops with an empty stack")
                 return base + position + 1, stack[-1]
+            elif opcode == 0x49 and 0 < (end := data.find(b"\n", position, reach)) < position + 24:
+                line = data[position + 1 : end]  # INT
+                if not line.isdigit() and not _number(opcode, line):
+                    self.place = base + position
+                    raise Broken("holds a number that is none")
+                push(base + position)
+                position = end + 1
+            elif opcode == 0x56 and 0 < (end := data.find(b"\n", position, reach)):  # UNICODE
+                push(base + position)
+                position = end + 1
             else:
                 self.place = base + position
                 position = self._rare(opcode, base, position)
                 fence = marks[-1] if marks else 0
                 ordinary = not self.sparse and not self.holes
+                shared = self.shared
+
+    def _applied(self, position: int) -> bool:
+        """Whether what stands on top of the stack is used by the next opcode but a memo's."""
+        data = self.data[position : position + 6]
+        skip = {0x94: 1, 0x71: 2, 0x72: 5}.get(data[0], 0) if data else 0
+        if data[:1] == b"p":
+            return True
+        return len(data) > skip and data[skip] in _APPLIED
 
     def _window(self, absolute: int, length: int) -> bytes:
         data = self.reader.pread(absolute, length)
@@ -545,9 +626,6 @@ class Machine:
         items = self.stack[fence:]
         del self.stack[fence:]
         return items
-
-    def _misplaced(self, target: int) -> None:
-        """Items of the wrong kind for a plain container: an error in most cases, never a call of something else."""
 
     def _alter(self, opcode: int, target: int, items: tuple[int, ...]) -> None:
         """Items are added to something that is no plain container."""
@@ -734,18 +812,20 @@ class Machine:
                 else:
                     stack.extend(array("q", [value]) * count)
                 return position + count
-            case 0x6C | 0x64 | 0x91:  # LIST, DICT, FROZENSET
+            case 0x8F:  # EMPTY_SET
+                stack.append(self.container(SET, 1.0, None))
+                return position + 1
+            case 0x91:  # FROZENSET
                 items = tuple(self._pop_mark())
-                kind = {0x6C: LIST, 0x64: DICTIONARY, 0x91: SET}[opcode]
-                stack.append(self.container(kind, self._weigh(items) if self.shared else 1.0 + len(items), items))
+                stack.append(self.container(SET, self._weigh(items) if self.shared else 1.0 + len(items), items))
                 return position + 1
             case 0x90:  # ADDITEMS
                 items = tuple(self._pop_mark())
                 target = self._top()
                 if SYMBOLS < target <= CONTAINERS:
-                    self.weights[CONTAINERS - target] += self._weigh(items) if self.shared else len(items)
                     if len(self.weights) < _MANY:
-                        self.remember(target, (self.items(target) or ()) + items)
+                        self._extend(target, items)
+                    self.weights[CONTAINERS - target] += self._weigh(items) if self.shared else len(items)
                 elif target != SHARED:
                     self._alter(opcode, target, items)
                 return position + 1

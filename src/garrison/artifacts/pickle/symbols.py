@@ -50,16 +50,17 @@ class Record:
         """Whether arguments are still told apart: many calls of one thing are summed up."""
         return self.sets < _ARGUMENT_SETS and self.asked < _LOOKED_AT
 
-    def use(self, usage: Usage, arguments: tuple[str, ...] | None, place: int) -> None:
-        """Count one use; `None` stands for arguments that nobody looked at."""
+    def use(self, usage: Usage, arguments: tuple[str, ...] | None, place: int) -> list[int]:
+        """Count one use, and return its place and count; `None` stands for arguments that nobody looked at."""
         key = (usage, _UNTOLD if arguments is None else arguments)
         seen = self.uses.get(key)
         if seen is None:
-            self.uses[key] = [place, 1]
+            seen = self.uses[key] = [place, 1]
             self.sets += 1
         else:
             seen[1] += 1
         self.asked += 1
+        return seen
 
     def facts(self) -> Iterator[Import]:
         if not self.uses:
