@@ -58,7 +58,8 @@ def _extract(entry: Format, source: Source, context: Context, examination: Exami
             else:
                 examination.facts.append(item)
     except LimitExceeded as error:
-        examination.facts.append(Anomaly(what="resource-limit", detail=f"{entry.title}: {error} ({error.limit})"))
+        what = "decompression-bomb" if error.limit in ("ratio", "unpacked") else "resource-limit"
+        examination.facts.append(Anomaly(what=what, detail=f"{entry.title}: {error} ({error.limit})"))
         _lower(examination, "partial", str(error))
     except Malformed as error:
         examination.facts.append(Anomaly(what="malformed", detail=f"{entry.title}: {error}"))

@@ -1,0 +1,140 @@
+"""Tar archives: ustar, GNU and pax.
+
+A reader of headers of our own, so that members are windows of the archive and nothing is unpacked.
+
+Source: POSIX.1-2017 `pax`, "ustar Interchange Format"; GNU tar manual, "Basic Tar Format".
+"""
+
+import re
+from collections.abc import Iterator
+
+from garrison.core.errors import Malformed
+from garrison.core.facts import Anomaly, Artifact
+from garrison.sources.containers.names import link_anomalies, name_anomalies
+from garrison.sources.reader import Reader
+from garrison.sources.source import Context, Extracted, Source
+
+_BLOCK = 512
+_HEADER_LIMIT = 1 << 20
+_KINDS = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe"}
+_PAX = re.compile(rb"(\d{1,7}) ([^=]{1,256})=")
+
+
+def sniff(source: Source) -> bool:
+    """A first header whose checksum holds."""
+    header = source.reader.pread(0, _BLOCK)
+    return len(header) == _BLOCK and header[0] != 0 and _checksum_holds(header)
+
+
+def _checksum_holds(header: bytes) -> bool:
+    field = header[148:156].strip(b"\0 ")
+    if not field or not re.fullmatch(rb"[0-7]+", field):
+        return False
+    blank = header[:148] + b" " * 8 + header[156:]
+    wanted = int(field, 8)
+    return wanted in (sum(blank), sum(byte - 256 if byte > 127 else byte for byte in blank))
+
+
+def _number(field: bytes) -> int:
+    if field[:1] in (b"\x80", b"\xff"):
+        return int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
+    digits = field.split(b"\0")[0].strip(b"\0 ")
+    if digits and not re.fullmatch(rb"[0-7]+", digits):
+        raise Malformed(f"a number field holds {digits!r}")
+    return int(digits or b"0", 8)
+
+
+def extract(source: Source, context: Context) -> Extracted:
+    """The members as sources, and names and links that leave."""
+    yield Artifact(format="tar")
+    reader = source.reader
+    offset = 0
+    long_name: str | None = None
+    long_link: str | None = None
+    pax: dict[str, str] = {}
+    seen: set[str] = set()
+    for _ in range(context.limits.members):
+        context.check_time()
+        header = reader.pread(offset, _BLOCK)
+        if len(header) < _BLOCK:
+            if header.strip(b"\0"):
+                raise Malformed("the archive ends within a header")
+            return
+        if not header.strip(b"\0"):
+            yield from _after_the_end(source, offset)
+            return
+        if not _checksum_holds(header):
+            raise Malformed(f"the header at {offset:#x} has a wrong checksum")
+        size = _number(header[124:136])
+        if size < 0:
+            raise Malformed(f"the header at {offset:#x} has a negative size")
+        kind = header[156:157]
+        data = offset + _BLOCK
+        if kind in b"LK" and kind:
+            text = reader.pread(data, min(size, _HEADER_LIMIT)).split(b"\0")[0].decode("utf-8", "backslashreplace")
+            long_name, long_link = (text, long_link) if kind == b"L" else (long_name, text)
+        elif kind in b"xg" and kind:
+            pax.update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
+        else:
+            name = pax.get("path") or long_name or _name(header)
+            link = pax.get("linkpath") or long_link or _text(header[157:257])
+            if pax.get("size", "").isdecimal():
+                size = int(pax["size"])
+            yield from _member(source, name, link, kind, reader, data, size, seen)
+            long_name = long_link = None
+            pax.clear()
+            if kind in b"12346" and kind:
+                size = 0
+        offset = data + -(-size // _BLOCK) * _BLOCK
+    yield Anomaly(what="resource-limit", detail=f"more than {context.limits.members} members")
+
+
+def _member(
+    source: Source, name: str, link: str, kind: bytes, reader: Reader, data: int, size: int, seen: set[str]
+) -> Extracted:
+    yield from name_anomalies(name)
+    if kind in (b"1", b"2"):
+        yield from link_anomalies(name, link, hard=kind == b"1")
+    elif kind in _KINDS:
+        yield Anomaly(what="special-file", detail=f"{name!r} is {_KINDS[kind]}", place=f"member {name}")
+    elif kind != b"5" and not name.endswith("/"):
+        if name in seen:
+            detail = f"{name!r} is there twice: the later one replaces the earlier when unpacked"
+            yield Anomaly(what="duplicate-member-same", detail=detail, place=f"member {name}")
+        seen.add(name)
+        loaded_as = ("pickle",) if name.rpartition("/")[2] == "data.pkl" else ()
+        yield source.member(name or "(no name)", reader.window(data, size), loaded_as=loaded_as)
+
+
+def _name(header: bytes) -> str:
+    name = _text(header[:100])
+    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _text(field: bytes) -> str:
+    return field.split(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def _pax(data: bytes) -> Iterator[tuple[str, str]]:
+    position = 0
+    while match := _PAX.match(data, position):
+        end = position + int(match[1])
+        if end <= match.end():
+            return
+        yield (
+            match[2].decode("utf-8", "backslashreplace"),
+            data[match.end() : end - 1].decode("utf-8", "backslashreplace"),
+        )
+        position = end
+
+
+def _after_the_end(source: Source, offset: int) -> Extracted:
+    """Tar readers stop at two empty blocks; what follows them is seen by nobody, or by `tar --ignore-zeros`."""
+    reader = source.reader
+    rest = reader.pread(offset, 64 * 1024)
+    if rest.strip(b"\0"):
+        start = offset + len(rest) - len(rest.lstrip(b"\0"))
+        start -= start % _BLOCK
+        yield Anomaly(what="trailing-data", detail="bytes follow the end of the archive", place=f"@ {start:#x}")
+        yield source.member("(trailing data)", reader.window(start, max(reader.size - start, 0)))
