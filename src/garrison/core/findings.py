@@ -38,10 +38,17 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
+    """Id of the rule; `garrison explain` tells about it."""
     severity: Severity
     subject: str
+    """The path as given, joined by `!/` into containers."""
     place: str = ""
+    """Where inside the subject, such as `@ 0x2f` or `line 12`; empty means the whole."""
     message: str
+    """What was seen, in plain words."""
     fix: str = ""
+    """What to do about it."""
     references: tuple[str, ...] = ()
+    """Pages to read."""
     threats: tuple[str, ...] = ()
+    """Entries of the threat frameworks, such as `CWE-502`."""

@@ -16,8 +16,10 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A finding that a named person accepts until a day."""
 
     rule: str
+    """The rule whose findings it accepts."""
     reason: str
     owner: str
+    """Who answers for it."""
     expires: datetime.date
     """The last day on which it counts."""
     subject: str = "*"
@@ -28,7 +30,9 @@ class Waiver(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class RuleOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     severity: Severity | None = None
+    """In place of the severity that the rule's findings have."""
     enabled: bool = True
+    """Whether the rule counts at all."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -41,6 +45,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     allowed_formats: tuple[str, ...] = ()
     """When given, an artifact of any other model format denies."""
     denied_formats: tuple[str, ...] = ()
+    """An artifact of one of these formats denies."""
     allowed_globals: tuple[str, ...] = ()
     """Shell patterns over `module.name` of imports that pass without a finding."""
     denied_globals: tuple[str, ...] = ()
@@ -48,8 +53,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     exclude: tuple[str, ...] = ()
     """Shell patterns over paths below a given directory that are not examined, and are listed as skipped."""
     rules: dict[str, RuleOverride] = {}
+    """Rules to judge otherwise, by id."""
     waivers: tuple[Waiver, ...] = ()
+    """Findings that are accepted for a while."""
     limits: Limits = Limits()
+    """What the examination of one file may cost."""
 
 
 class Waived(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +74,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     threshold: Severity
     """The severity from which a finding denies."""
     reasons: tuple[str, ...]
+    """Why policy denies; empty when it allows."""
     waived: tuple[Waived, ...] = ()
+    """Findings that a waiver accepts, each with the waiver."""
     expired: tuple[Waiver, ...] = ()
     """Waivers that would have matched a finding, had they not expired."""
 
