@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from scripts.docs import GENERATORS, PAGES, ROOT, SCHEMA, schema, updated
 
 from garrison.cli.main import main
-from scripts.docs import GENERATORS, PAGES, ROOT, SCHEMA, schema, updated
 
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 

@@ -1,5 +1,6 @@
 """Say what model files can do, and whether policy lets them through. Nothing that is examined is executed."""
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,9 @@ def _policy(arguments: "argparse.Namespace") -> "tuple[Policy, str | None]":
     """The policy that counts, and the file that it is from."""
     from garrison.core.policy_file import find_policy, load_policy
 
-    origin = arguments.policy or find_policy(".")
-    policy = load_policy(origin)
+    found = arguments.policy or find_policy(".")
+    policy = load_policy(found)
+    origin = os.path.relpath(found) if found else None
     if arguments.threshold:
         import msgspec.structs
 
