@@ -84,10 +84,7 @@ class _Run:
             "version": tool.version,
             "semanticVersion": tool.version,
             "rules": [self._descriptor(rule) for rule in self._rules],
-            "notifications": [
-                {"id": f"coverage/{state}", "shortDescription": {"text": f"A subject was {words}."}}
-                for state, words in STATES.items()
-            ],
+            "notifications": [_gap_descriptor(state, words) for state, words in STATES.items()],
             "supportedTaxonomies": [
                 {"name": framework.id, "index": number}
                 for number, (framework, _) in enumerate(self._taxonomies.values())
@@ -97,7 +94,6 @@ class _Run:
     def _descriptor(self, rule: Rule) -> dict[str, Any]:
         descriptor: dict[str, Any] = {
             "id": rule.id,
-            "name": "".join(word.capitalize() for word in rule.id.split("-")),
             "shortDescription": {"text": rule.title},
             "fullDescription": {"text": rule.description},
             "help": {"text": f"{rule.description}\n\nFix: {rule.fix}", "markdown": _help(rule)},
@@ -110,6 +106,8 @@ class _Run:
             },
             "relationships": [self._relationship(entry) for entry in rule.threats if threat(entry) is not None],
         }
+        if "-" in rule.id:
+            descriptor["name"] = "".join(word.capitalize() for word in rule.id.split("-"))
         if rule.references:
             descriptor["helpUri"] = rule.references[0]
         return descriptor
@@ -251,6 +249,17 @@ def _taxonomy(framework: Framework, entries: Iterable[str]) -> dict[str, Any]:
             for entry in entries
             if (known := threat(entry)) is not None
         ],
+    }
+
+
+def _gap_descriptor(state: str, words: str) -> dict[str, Any]:
+    text = f"A subject was {words}, so it may hold more than the results tell."
+    help_text = "Read the message, then examine the subject by other means, exclude it, or let the policy deny gaps."
+    return {
+        "id": f"coverage/{state}",
+        "shortDescription": {"text": f"A subject was {words}."},
+        "fullDescription": {"text": text},
+        "help": {"text": help_text},
     }
 
 
