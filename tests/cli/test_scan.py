@@ -134,9 +134,17 @@ def test_hostile_file_names_reach_no_terminal() -> None:
 def test_a_reader_that_leaves_is_no_failure() -> None:
     for number in range(400):
         Path(f"bad-{number}.pkl").write_bytes(HOSTILE)
-    command = f"{sys.executable} -m garrison scan . --format json | head -c 10"
-    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, timeout=60)
+    command = f"{sys.executable} -m garrison scan . --format json | head -c 10; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=60)
     assert done.stderr == b""
+    assert done.stdout.endswith(b"1\n"), "the verdict still is the exit code"
+
+
+def test_a_full_disk_behind_standard_output_is_said() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m garrison scan good.pkl > /dev/full"], capture_output=True, timeout=60
+    )
+    assert done.returncode == 2 and b"cannot be written" in done.stderr
 
 
 def test_colours_follow_the_terminal_and_no_color(monkeypatch: pytest.MonkeyPatch) -> None:

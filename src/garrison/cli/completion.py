@@ -92,7 +92,8 @@ def _zsh() -> str:
         "  ((CURRENT--))\n"
         f"  case $command in\n{cases}  esac\n"
         "}\n"
-        "compdef _garrison garrison\n"
+        # Sourced, it registers itself; autoloaded from `fpath`, it is the function's body and is called.
+        'if [[ $funcstack[1] == _garrison ]]; then _garrison "$@"; else compdef _garrison garrison; fi\n'
     )
 
 

@@ -73,8 +73,6 @@ def _command(name: str, arguments: list[str]) -> int:
     except KeyboardInterrupt:
         _complain("interrupted")
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        return _reader_has_gone()
     except SystemExit as stopped:  # argparse, after --help
         return stopped.code if isinstance(stopped.code, int) else exits.PASSED
     except Exception as error:
@@ -100,9 +98,3 @@ def _suggestion(name: str) -> str:
 
     close = difflib.get_close_matches(name, COMMANDS, 1)
     return f", did you mean {close[0]!r}?" if close else ""
-
-
-def _reader_has_gone() -> int:
-    """As `head` leaves: nothing more can be said to it, and that is no failure."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exits.PASSED

@@ -21,7 +21,11 @@ def configure(parser: Parser) -> None:
     add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="a file, a directory or an archive; - is standard input")
     add("--format", choices=tuple(RENDERERS), default="table", help="how the report is written (default: table)")
-    add("--output", metavar="FILE", help="write the report to this file, and only the verdict to the terminal")
+    add(
+        "--output",
+        metavar="FILE",
+        help="write the report to this file, and only the verdict to the terminal; - is standard output",
+    )
     add("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml, or [tool.garrison])")
     add(
         "--threshold",
@@ -39,6 +43,8 @@ def run(arguments: "argparse.Namespace") -> int:
     from garrison.scanning import ScanInterrupted, scan
 
     policy, origin = _policy(arguments)
+    if arguments.output == "-":
+        arguments.output = None
     if arguments.output:
         terminal.check_writable(arguments.output)
     interrupted = False

@@ -36,15 +36,28 @@ def width() -> int:
 
 
 def write(text: str, *, as_is: bool = False) -> None:
-    """Write to standard output: as UTF-8 if `as_is`, else in the terminal's own encoding as well as it can say it."""
+    """Write to standard output: as UTF-8 if `as_is`, else in the terminal's own encoding as well as it can say it.
+
+    A reader that has gone, as `head` goes, is no failure. Raises `UsageError` when it cannot be written for another
+    reason.
+    """
+    if sys.stdout is None:
+        return
     encoding = "utf-8" if as_is else sys.stdout.encoding or "utf-8"
     try:
         data = text.encode(encoding)
     except UnicodeEncodeError:
         data = text.replace("…", "...").replace("×", "x").encode(encoding, "backslashreplace")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # What is still buffered must not fail again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise UsageError(f"standard output cannot be written: {error.strerror}") from None
 
 
 def check_writable(path: str) -> None:
