@@ -1,6 +1,7 @@
 """What the streams of one subject were seen to do, gathered while machines run and stated as facts at the end."""
 
 import functools
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ class Ledger:
         self.extensions: dict[int, int] = {}
         self.stated: dict[AnyFact, None] = {}
         self.nested: dict[str, Nested] = {}
+        self.storages: dict[str | int, str] = {}
+        """The names of PyTorch's storage types, by storage key."""
         self.protocol = 0
         self.persistent = 0
         self.resolved = 0
@@ -84,8 +87,10 @@ class Ledger:
         """STACK_GLOBAL: both names come from the stack."""
         names = [machine.literal(value) for value in (module, name)]
         if all(type(text) is str for text in names):
-            if (module < 0 or name < 0) and SYMBOLS:
+            if module < 0 or name < 0:
                 self.anomaly("pickle-computed-name", "assembles the name of an import while it is loaded", place)
+            for others in itertools.product(*(machine.spellings(value) for value in (module, name))):
+                self.resolve(*others, place)
             return self.resolve(str(names[0]), str(names[1]), place)
         for value, text in zip((module, name), names, strict=True):
             if value < 0 and machine.is_container(value):
@@ -174,8 +179,15 @@ class Ledger:
         calls.alter(self, machine, symbol, items)
 
     def persistent_id(self, machine: "Machine", value: int) -> None:
-        """BINPERSID: the loader is asked for an object; the persistent id itself names nothing that is called."""
+        """BINPERSID: the loader is asked for an object; PyTorch's ids tell a storage's type and key."""
         self.persistent += 1
+        items = machine.items(value)
+        if items is None or len(items) < 5 or machine.literal(items[0]) != "storage":
+            return
+        symbol = machine.symbol(items[1])
+        key = machine.literal(items[2])
+        if symbol is not None and symbol.record is not None and isinstance(key, str | int):
+            self.storages[key] = symbol.record.name
 
     def add_nested(self, name: str, data: "bytes | Reader", *, loaded: bool) -> None:
         """Bytes that deserve an examination of their own; `loaded` when the stream itself unpickles them."""

@@ -66,6 +66,21 @@ def literal(pread: Pread, offset: int, limit: int) -> object:
         return ...
 
 
+def eight_bit(pread: Pread, offset: int) -> bytes | None:
+    """The bytes of a Python 2 string, whose characters depend on the encoding that the loader gives."""
+    opcode = pread(offset, 1)
+    if opcode in (b"U", b"T"):
+        where = span(pread, offset)
+        return pread(*where) if where is not None and 0 <= where[1] <= 1 << 16 else None
+    if opcode != b"S":
+        return None
+    raw = pread(offset + 1, 1 << 16).partition(b"\n")[0]
+    try:
+        return codecs.escape_decode(raw[1:-1])[0]  # type: ignore[attr-defined, no-any-return]
+    except ValueError:
+        return None
+
+
 def _text(raw: bytes, *, strict: bool) -> object:
     try:
         return raw.decode("utf-8", "surrogatepass")

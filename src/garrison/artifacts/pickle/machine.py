@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Callable
 
 from garrison.artifacts.pickle.ledger import Ledger
-from garrison.artifacts.pickle.literals import decode_line, decode_utf8, literal
+from garrison.artifacts.pickle.literals import decode_line, decode_utf8, eight_bit, literal
 from garrison.artifacts.pickle.opcodes import ATOM_SIZE, COUNTED, HIGHEST_PROTOCOL
 from garrison.artifacts.pickle.symbols import (
     ABSENT,
@@ -91,6 +91,8 @@ class Machine:
         self.crossings: list[int] = []
         """Ends of frames that something reached across, the first few."""
         self.nested_frame = False
+        self.cut_frames: dict[int, int] = {}
+        """Ends of frames that the reader dropped the rest of, and where the frame ends instead."""
         self.missed = False
         self.raw: list[tuple[int, int]] = []
         """Where arrays that stand in the stream itself begin, and where the stream goes on behind them."""
@@ -166,6 +168,11 @@ class Machine:
             return symbol.content if symbol is not None and symbol.content is not None else ...
         return literal(self.pread, value, limit)
 
+    def spellings(self, value: int) -> list[str]:
+        """Other texts that a literal of eight-bit characters becomes, if the loader gives another encoding."""
+        found = eight_bit(self.pread, value) if value >= 0 else None
+        return [found.decode("latin-1")] if found is not None and not found.isascii() else [str(self.literal(value))]
+
     def pread(self, offset: int, length: int) -> bytes:
         """Bytes of the stream, from the window at hand where it holds them."""
         start = offset - self.base
@@ -175,10 +182,11 @@ class Machine:
 
     # ---------------------------------------------------------------- running
 
-    def run(self, start: int, *, keep_memo: bool = False) -> Ending:
+    def run(self, start: int, *, keep_memo: bool = False, frame_end: int = 0) -> Ending:
         """Follow one stream from `start` to its STOP or to where it breaks.
 
-        With `keep_memo` the memo of the run before is kept, as an `Unpickler` that loads twice does.
+        With `keep_memo` the memo of the run before is kept, as an `Unpickler` that loads twice does, which may still be
+        inside a frame that ends at `frame_end`.
         Raises `LimitExceeded` when that takes too long or too much.
         """
         self.stack = array("q")
@@ -187,16 +195,20 @@ class Machine:
             self.memo = array("q")
             self.sparse = {}
             self.holes = 0
-        self.frame_end = 0
+        self.frame_end = frame_end
         self.missed = False
         self.place = start
         try:
             position, value = self._loop(start)
             return Ending(position, stopped=True, detail="", value=value, frame_end=self.frame_end)
         except Broken as broken:
-            return Ending(self.place, stopped=False, detail=str(broken), value=UNKNOWN, frame_end=0)
+            detail = str(broken)
         except (IndexError, struct.error):
-            return Ending(self.place, stopped=False, detail="ends too early", value=UNKNOWN, frame_end=0)
+            detail = "ends too early"
+        if self.frame_end and len(self.crossings) < _CROSSINGS:
+            # What broke may be an opcode that reaches across the end of its frame.
+            self.crossings.append(self.frame_end)
+        return Ending(self.place, stopped=False, detail=detail, value=UNKNOWN, frame_end=0)
 
     def _loop(self, start: int) -> tuple[int, int]:
         stack = self.stack
@@ -755,9 +767,16 @@ class Machine:
                 (length,) = struct.unpack_from("<Q", data, position + 1)
                 if length > sys.maxsize:
                     raise Broken(f"claims a frame of {length} bytes")
+                end = place + 9 + length
+                end = self.cut_frames.get(end, end)
                 if self.frame_end and place < self.frame_end:
+                    # The C unpickler goes on in the outer frame, unless the inner one does not fit.
                     self.nested_frame = True
-                self.frame_end = place + 9 + length
+                    if end <= self.frame_end:
+                        end = self.frame_end
+                    elif len(self.crossings) < _CROSSINGS:
+                        self.crossings.append(self.frame_end)
+                self.frame_end = end
                 return position + 9
             case 0x42 | 0x43 | 0x54 | 0x8B | 0x96 | 0x8D | 0x8E | 0x8A:
                 return self._counted(opcode, base, position)

@@ -35,16 +35,19 @@ class Streams:
         """How the first stream broke, if it did."""
         self.end = 0
         """Where the last stream ended."""
+        self.elsewhere: list[int] = []
+        """Where else a further stream may begin, for unpicklers that read these bytes differently."""
         self._hidden = 0
+        self._variants = 0
 
-    def one(self, start: int) -> Ending:
+    def one(self, start: int, frame_end: int = 0) -> Ending:
         """Run one stream, and again wherever unpicklers disagree about how to read it."""
         machine = self.machine
         known = len(machine.raw)
         crossings = len(machine.crossings)
-        ending = machine.run(start)
-        for frame_end in machine.crossings[crossings:]:
-            self._across(self.reader, start, frame_end, 0)
+        ending = machine.run(start, frame_end=frame_end)
+        for crossed in machine.crossings[crossings:]:
+            self._across(machine, start, crossed, 0, frame_end)
         if machine.nested_frame:
             self.ledger.anomaly(
                 "pickle-frame-confusion", "begins a frame inside a frame, which only one of CPython's unpicklers reads", start
@@ -63,15 +66,15 @@ class Streams:
 
     def all(self, start: int = 0) -> None:
         """Run the stream at `start` and those that follow it."""
-        waiting = [start]
+        waiting = [(start, 0)]
         seen = {start}
         while waiting:
-            position = waiting.pop()
+            position, inside = waiting.pop()
             first = position == start
             resolved = len(self.ledger.records)
-            ending = self.one(position)
+            ending = self.one(position, inside)
             if not ending.stopped and self.machine.missed and not first:
-                ending = self.machine.run(position, keep_memo=True)
+                ending = self.machine.run(position, keep_memo=True, frame_end=inside)
             if not ending.stopped:
                 if first:
                     self.broken = ending
@@ -79,6 +82,9 @@ class Streams:
                 elif not self._forget_noise(resolved):
                     self.ledger.anomaly("pickle-breaks-after-acting", f"a further stream {ending.detail}", ending.position)
                     self.end = max(self.end, ending.position)
+                waiting += [(other, 0) for other in self.elsewhere if other not in seen]
+                seen.update(self.elsewhere)
+                self.elsewhere.clear()
                 continue
             self.count += 1
             if self.count > _STREAMS:
@@ -91,11 +97,12 @@ class Streams:
                     "stops inside a frame: loaders that read a file go on behind the frame, others behind the STOP",
                     ending.position,
                 )
-            for following in (ending.frame_end, behind):
+            for following in (ending.frame_end, behind, *self.elsewhere):
                 if following and following not in seen and self.reader.pread(following, 1):
                     if len(seen) < 1000:
                         seen.add(following)
-                    waiting.append(following)
+                    waiting.append((following, ending.frame_end if following < ending.frame_end else 0))
+            self.elsewhere.clear()
 
     def _past_repetitions(self, start: int, end: int) -> int:
         """Streams that are the same bytes again do the same again."""
@@ -120,7 +127,7 @@ class Streams:
         """Bytes behind a pickle that are no pickle may still spell a global by chance: forget names that are none."""
         records = self.ledger.records
         fresh = list(records)[known:]
-        if any(is_plausible(*key) for key in fresh):
+        if any(is_plausible(*key) or key[0] == "copyreg" for key in fresh):
             return False
         for key in fresh:
             self.ledger.forget(key)
@@ -134,13 +141,13 @@ class Streams:
             if key not in self.ledger.records and is_plausible(*key):
                 self.ledger.records[key] = record
 
-    def _across(self, reader: Reader, start: int, frame_end: int, depth: int) -> None:
-        """An opcode reaches across the end of its frame.
+    def _across(self, machine: Machine, start: int, frame_end: int, depth: int, inside: int) -> None:
+        """A read reaches across the end of its frame.
 
         The C unpickler that reads a file drops the rest of the frame then and reads on behind it; the one that reads
         from memory goes straight on; the Python one refuses.
         """
-        cut = _crossing_read(reader, start, frame_end)
+        cut = _crossing_read(machine.reader, start, frame_end)
         if cut is None or depth >= _VARIANTS:
             return
         self.ledger.anomaly(
@@ -148,11 +155,20 @@ class Streams:
             "an opcode reaches across the end of its frame: unpicklers read different streams from these bytes",
             frame_end,
         )
-        spliced = _Spliced(reader, cut, frame_end)
-        machine = Machine(spliced, self.ledger, check_time=self.context.check_time)
-        machine.run(start)
-        for following in machine.crossings:
-            self._across(spliced, start, following, depth + 1)
+        other = Machine(
+            _Spliced(machine.reader, cut, frame_end), self.ledger, check_time=self.context.check_time
+        )
+        other.cut_frames = {**machine.cut_frames, frame_end: cut}
+        inside = cut if inside == frame_end else inside
+        ending = other.run(start, frame_end=inside)
+        if ending.stopped and self._variants < _VARIANTS * 4:
+            self._variants += 1
+            gap = frame_end - cut
+            for following in (ending.position + gap, ending.frame_end + gap if ending.frame_end else 0):
+                if following:
+                    self.elsewhere.append(following)
+        for following in other.crossings:
+            self._across(other, start, following, depth + 1, inside)
 
     def _look(self, data: bytes, base: int) -> None:
         """Find literals that hold a pickle themselves, plain or in base64 or hexadecimal."""
@@ -191,10 +207,15 @@ def _crossing_read(reader: Reader, start: int, frame_end: int) -> int | None:
             opcode = reader.pread(position, 1)
             if not opcode:
                 return None
-            for length in reads(opcode[0], position, reader.pread):
+            lengths = reads(opcode[0], position, reader.pread)
+            for length in lengths:
                 if position < frame_end < position + length:
                     return position
                 position += length
+            if opcode == b"\x95":
+                length = int.from_bytes(reader.pread(position - 8, 8), "little")
+                if position < frame_end < position + length:
+                    return position
     except ValueError:
         return None
     return None
