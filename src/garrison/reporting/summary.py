@@ -90,6 +90,15 @@ def format_counts(report: Report) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda entry: -entry[1]))
 
 
+def gaps(report: Report) -> dict[str, dict[str, list[str]]]:
+    """The subjects that were not examined to their end: by state in words, then by reason."""
+    found: dict[str, dict[str, list[str]]] = {words: {} for words in STATES.values()}
+    for entry in report.coverage.entries:
+        words = STATES.get(entry.state, entry.state)
+        found.setdefault(words, {}).setdefault(entry.reason, []).append(entry.subject)
+    return found
+
+
 def verdict(report: Report) -> tuple[str, str]:
     """The verdict's title, and why."""
     title, sentence = VERDICTS[report.decision.verdict]

@@ -12,6 +12,8 @@ _SHOWN = 3
 """Findings of one rule in one file that are shown before the rest is folded."""
 _NAMES = 5
 """Names in a list before the rest is counted."""
+_REASONS = 5
+"""Reasons for gaps of one kind before the rest is counted."""
 _MESSAGE = 1000
 """Characters of one message."""
 _INDENT = 12
@@ -57,12 +59,12 @@ class _Table:
         for item in shown:
             where = summary.location(item)
             if where != file:
-                yield " " * _INDENT + printable(where)
+                yield " " * _INDENT + self._paint(printable(where), "2")
             yield from self._wrapped(shortened(item.message, _MESSAGE), _INDENT)
         if len(shown) < len(fold.findings):
             yield " " * _INDENT + f"… and {len(fold.findings) - len(shown)} more"
         if fold.fix:
-            yield from self._wrapped(f"Fix: {fold.fix}", _INDENT, "2")
+            yield from self._wrapped(f"Fix: {fold.fix}", _INDENT)
 
     def _totals(self, report: Report) -> Iterator[str]:
         counts = summary.severities(report)
@@ -73,11 +75,12 @@ class _Table:
         if kinds:
             yield from self._row("Formats", listed(kinds, 2 * _NAMES))
         yield from self._row("Coverage", summary.examined(report))
-        for state, words in summary.STATES.items():
-            entries = [entry for entry in report.coverage.entries if entry.state == state]
-            if entries:
-                names = [f"{entry.subject} ({shortened(entry.reason, 120)})" for entry in entries]
-                yield from self._row("", f"{words}: {listed(names, _NAMES)}")
+        for words, reasons in summary.gaps(report).items():
+            for reason, names in list(reasons.items())[:_REASONS]:
+                yield from self._row("", f"{words}: {listed(names, _NAMES)} ({shortened(reason, 200)})")
+            if len(reasons) > _REASONS:
+                rest = sum(map(len, list(reasons.values())[_REASONS:]))
+                yield from self._row("", f"{words}: {counted(rest, 'more subject')} for other reasons")
 
     def _waivers(self, report: Report) -> Iterator[str]:
         waived: dict[str, int] = {}
@@ -103,12 +106,12 @@ class _Table:
         for number, line in enumerate(wrap(printable(text), self._width - _COLUMN)):
             yield f"{title if number == 0 else '':<{_COLUMN}}{line}"
 
-    def _wrapped(self, text: str, indent: int, code: str = "") -> Iterator[str]:
+    def _wrapped(self, text: str, indent: int) -> Iterator[str]:
         for line in wrap(printable(text), self._width - indent):
-            yield " " * indent + self._paint(line, code)
+            yield " " * indent + line
 
     def _paint(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._color and code else text
+        return f"\x1b[{code}m{text}\x1b[0m" if self._color else text
 
 
 def one_line(report: Report) -> str:
