@@ -57,9 +57,13 @@ class _Folder(msgspec.Struct):
     """A chain of coders over packed streams."""
 
     coders: list[_Coder]
+    """In the order in which they decode."""
     packed: int
     """How many packed streams it takes."""
+    order: list[int] = []
+    """Where each coder stands in the header, for coders in one chain."""
     sizes: list[int] = []
+    """What each coder of the chain puts out, bytes."""
     streams: int = 1
     substreams: list[int] = []
 
@@ -239,7 +243,8 @@ def _unpack_info(parser: _Parser, streams: _Streams) -> None:
     if parser.byte() != _CODER_SIZES:
         raise Malformed("7z header: no sizes of folders")
     for folder in streams.folders:
-        folder.sizes = [parser.number() for coder in folder.coders for _ in range(coder.outputs)]
+        sizes = [parser.number() for coder in folder.coders for _ in range(coder.outputs)]
+        folder.sizes = [sizes[index] for index in folder.order] or sizes
     while kind := parser.byte():
         if kind != _CRC:
             raise Malformed(f"7z header: unknown folder part {kind}")
@@ -259,14 +264,30 @@ def _folder_of(parser: _Parser) -> _Folder:
             raise Malformed("a 7z coder with too many streams")
         coders.append(_Coder(method, parser.take(parser.number()) if flags & 0x20 else b"", inputs, outputs))
     total_in, total_out = sum(c.inputs for c in coders), sum(c.outputs for c in coders)
+    feeds = {}
     for _ in range(total_out - 1):
-        parser.number()
-        parser.number()
+        reader = parser.number()
+        feeds[parser.number()] = reader
     packed = total_in - (total_out - 1)
     if packed > 1:
         for _ in range(packed):
             parser.number()
+    if packed == 1 and total_in == total_out == count:
+        coders, order = _in_order(coders, feeds)
+        return _Folder(coders, packed, order)
     return _Folder(coders, packed)
+
+
+def _in_order(coders: list[_Coder], feeds: dict[int, int]) -> tuple[list[_Coder], list[int]]:
+    """Simple coders from the packed stream on; `feeds` maps the output of one to the input of the next."""
+    current = next((index for index in range(len(coders)) if index not in feeds.values()), 0)
+    order = [current]
+    while current in feeds and len(order) < len(coders):
+        current = feeds[current]
+        if current in order or current >= len(coders):
+            raise Malformed("7z coders that feed themselves")
+        order.append(current)
+    return [coders[index] for index in order], order
 
 
 def _substreams(parser: _Parser, streams: _Streams) -> None:
@@ -324,8 +345,7 @@ def _folder(reader: Reader, context: Context, streams: _Streams, index: int) -> 
     if first >= len(streams.sizes):
         raise Malformed("a 7z folder without packed data")
     packed = reader.window(32 + streams.offset + sum(streams.sizes[:first]), streams.sizes[first])
-    coders = list(reversed(folder.coders))
-    sizes = list(reversed(folder.sizes)) if len(folder.sizes) == len(coders) else folder.sizes
+    coders, sizes = list(folder.coders), list(folder.sizes)
     stream = packed
     while coders:
         coder = coders.pop(0)

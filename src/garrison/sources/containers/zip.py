@@ -211,6 +211,7 @@ def extract(source: Source, context: Context) -> Extracted:
         detail = f"the end record promises {found.declared} members, the central directory has {len(found.members)}"
         yield Anomaly(what="archive-header-mismatch", detail=detail)
     yield from _duplicates(found.members)
+    storages = tuple(f"{m.name.rpartition('/')[0]}/data/" for m in found.members if m.name.endswith("/data.pkl"))
     seen: set[tuple[int, str]] = set()
     for number, member in enumerate(found.members):
         context.check_time()
@@ -232,16 +233,17 @@ def extract(source: Source, context: Context) -> Extracted:
         if (member.offset, member.name) in seen:
             continue
         seen.add((member.offset, member.name))
-        yield from _content(source, context, member)
+        raw = bool(storages) and member.name.startswith(storages) and member.name.rpartition("/")[2].isdecimal()
+        yield from _content(source, context, member, raw)
     yield from _overlaps(found.members)
     yield from _hidden(source, context, found)
 
 
-def _content(source: Source, context: Context, member: Member) -> Extracted:
+def _content(source: Source, context: Context, member: Member, raw: bool) -> Extracted:
     name = member.name or "(no name)"
     packed = source.reader.window(member.data, member.packed)
     basename = name.rpartition("/")[2]
-    loaded_as = ("pickle",) if basename in _PICKLES else ()
+    loaded_as = ("pickle",) if basename in _PICKLES else ("tensor-data",) if raw else ()
     for method in dict.fromkeys((member.method, member.local_method)):
         if (member.flags | member.local_flags) & _ENCRYPTED and not _readable(packed, method, context):
             yield Anomaly(

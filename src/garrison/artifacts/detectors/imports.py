@@ -1,0 +1,176 @@
+"""Judges what loading an artifact imports and calls, whatever its format.
+
+What is known to be harmless passes; what is known to be dangerous is critical, with what an attacker does with it; what
+is not known is named as unknown.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
+
+from garrison.artifacts.knowledge import imports as knowledge
+from garrison.core.facts import Examination, Import
+from garrison.core.findings import Finding, Severity
+from garrison.core.judgement import finding
+from garrison.core.policy import Policy
+
+_TELLING = frozenset(
+    {"system", "popen", "Popen", "exec", "eval", "execv", "execve", "spawn", "shell", "check_output", "check_call"}
+    | {"getoutput", "run_command", "runcode", "run_code", "runsource", "exec_module", "load_module", "os", "subprocess"}
+    | {
+        "__import__",
+        "import_module",
+        "__globals__",
+        "__builtins__",
+        "__subclasses__",
+        "__class__",
+        "__code__",
+        "__dict__",
+    }
+)
+"""Names that say what they do, wherever they are found."""
+_HARMLESS_ATTRIBUTES = frozenset(
+    {"__qualname__", "__name__", "__module__", "__doc__", "__annotations__", "__defaults__"}
+)
+_CODE = re.compile(
+    r"__import__\s*\(|\bimport\s+(?:os|sys|subprocess|socket|pty|ctypes)\b|\bos\.(?:system|popen|exec)|\bsubprocess\.|"
+    r"\b(?:exec|eval|compile)\s*\(|/bin/(?:ba|z|da)?sh\b|\b(?:curl|wget)\s+\S*https?:|\brm\s+-rf?\b|\bnc\s+-\w*e|"
+    r"/dev/tcp/|powershell|cmd(?:\.exe)?\s+/c|\btouch\s+/|\bchmod\s+\+?[0-7x]|\|\s*(?:ba)?sh\b",
+    re.IGNORECASE,
+)
+"""Arguments that are program text."""
+_SHOWN = 160
+
+
+def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
+    """One finding for each subject, rule and target: the worst, at its first place."""
+    judged: dict[tuple[str, str, str, tuple[str, ...]], tuple[str, Severity, str] | None] = {}
+    for examination in examinations:
+        worst: dict[tuple[str, str], tuple[Severity, str, str]] = {}
+        for fact in examination.facts:
+            if type(fact) is not Import or fact.origin == "python":
+                continue
+            key = (fact.module, fact.name, fact.usage, fact.arguments)
+            if key not in judged:
+                judged[key] = _judge(fact, policy)
+            outcome = judged[key]
+            if outcome is not None:
+                rule, severity, message = outcome
+                target = knowledge.verdict(fact.module, fact.name).target
+                before = worst.get((rule, target))
+                if before is None or severity.rank > before[0].rank:
+                    worst[rule, target] = severity, message, before[2] if before else fact.place
+        for (rule, _), (severity, message, place) in worst.items():
+            yield finding(rule, examination.subject, place, message, severity=severity)
+
+
+def _judge(fact: Import, policy: Policy) -> tuple[str, Severity, str] | None:
+    """The rule, severity and message for one import, or `None` where it is harmless."""
+    verdict = knowledge.verdict(fact.module, fact.name)
+    written = f"{fact.module}.{fact.name}"
+    names = (written, verdict.target)
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.denied_globals for name in names):
+        return "denied-import", Severity.CRITICAL, f"{written} is on the policy's list of denied globals"
+    if any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.allowed_globals for name in names):
+        return None
+    shown = _shown(fact, verdict.target)
+    if fact.usage == "mutate":
+        return "state-tampering", Severity.HIGH, f"loading alters {shown} itself, not an instance of it"
+    match verdict.kind:
+        case "dangerous":
+            return _dangerous(fact, verdict, shown)
+        case "safe":
+            return None
+        case "computed":
+            return (
+                "computed-import",
+                Severity.HIGH,
+                f"loading {_does(fact)} {shown}, a name that is put together on the way",
+            )
+        case "unlisted":
+            message = f"loading {_does(fact)} {shown} of the standard library, which honest artifacts have no use for"
+            return "unlisted-standard-library-import", Severity.HIGH, message
+    return _unknown(fact, shown)
+
+
+def _dangerous(fact: Import, verdict: knowledge.Verdict, shown: str) -> tuple[str, Severity, str] | None:
+    effect = knowledge.effect(verdict.effect)
+    severity = Severity(effect.severity)
+    if verdict.effect == "function":
+        if fact.usage == "method":
+            return "carried-function", Severity.HIGH, f"loading builds a function with {shown} and calls it"
+        return "carried-function", severity, f"{shown} {effect.does}"
+    if verdict.effect in ("reach", "tamper") and fact.usage == "call":
+        softened = _attribute(fact, verdict.target)
+        if softened is not None:
+            if softened is Severity.INFO:
+                return None
+            return "attribute-reach", softened, f"loading {_does(fact)} {shown}, which {effect.does}"
+    message = f"loading {_does(fact)} {shown}, which {effect.does} ({verdict.reason})"
+    return "dangerous-import", severity, message
+
+
+def _attribute(fact: Import, target: str) -> Severity | None:
+    """How bad it is to fetch or set this attribute of this object; `None` where nothing softens it."""
+    if target in ("builtins.getattr", "builtins.setattr"):
+        if len(fact.arguments) < 2 or not fact.arguments[1].startswith(("'", '"')):
+            return None
+        of, attribute = fact.arguments[0], fact.arguments[1].strip("'\"")
+    elif target in ("operator.attrgetter", "operator.methodcaller"):
+        if not fact.arguments or not fact.arguments[0].startswith(("'", '"')):
+            return None
+        of, attribute = "…", fact.arguments[0].strip("'\"")
+    else:
+        return None
+    if attribute in _HARMLESS_ATTRIBUTES:
+        return Severity.INFO
+    if any(part in _TELLING or part.startswith("__") for part in attribute.split(".")):
+        return None
+    if target == "builtins.setattr":
+        return Severity.MEDIUM
+    # What the attribute of a known thing is, is stated and judged by itself.
+    return Severity.MEDIUM if of == "…" else Severity.INFO
+
+
+def _unknown(fact: Import, shown: str) -> tuple[str, Severity, str]:
+    last = fact.name.rpartition(".")[2]
+    if fact.usage in ("call", "method"):
+        if last in _TELLING and fact.arguments:
+            return (
+                "suspicious-call",
+                Severity.HIGH,
+                f"loading calls {shown}: not a function that garrison knows, but a telling name",
+            )
+        for argument in fact.arguments:
+            if _CODE.search(argument):
+                return "suspicious-call", Severity.HIGH, f"loading calls {shown} with program text as an argument"
+    if not all(part.isidentifier() for part in f"{fact.module}.{last}".split(".") if part):
+        return (
+            "suspicious-call",
+            Severity.HIGH,
+            f"loading {_does(fact)} {shown}, which is no name that Python can import",
+        )
+    where = "the program's own __main__" if fact.module == "__main__" else "a module that garrison does not know"
+    return (
+        "unknown-import",
+        Severity.MEDIUM,
+        f"loading {_does(fact)} {shown} of {where}; nothing is known of what it does",
+    )
+
+
+def _does(fact: Import) -> str:
+    return {
+        "reference": "imports",
+        "call": "calls",
+        "method": "calls what it gets from",
+        "state": "sets the state of an instance of",
+        "mutate": "alters",
+    }[fact.usage]
+
+
+def _shown(fact: Import, target: str) -> str:
+    written = f"{fact.module}.{fact.name}"
+    text = f"{written}({', '.join(fact.arguments)})" if fact.usage == "call" else written
+    if len(text) > _SHOWN:
+        text = text[: _SHOWN - 1] + "…"
+    return text if target == written else f"{text} ({target})"
