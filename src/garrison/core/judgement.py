@@ -95,8 +95,10 @@ def decide(
         reasons.append(f"{len(denying)} {noun} of {policy.threshold} or worse")
     reasons += _formats(examinations, policy)
     gaps = coverage.not_understood + coverage.failed
-    if policy.coverage == "deny" and (gaps or coverage.interrupted):
-        reasons.append(f"{gaps} subjects were not examined to their end")
+    if policy.coverage == "deny" and gaps:
+        reasons.append(f"{gaps} {'subject was' if gaps == 1 else 'subjects were'} not examined to the end")
+    if policy.coverage == "deny" and coverage.interrupted:
+        reasons.append("the scan was interrupted")
     allowed = not reasons
     verdict: str
     if not allowed:
