@@ -74,7 +74,7 @@ def _run(command: list[str], directory: Path, script: str = "") -> str:
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(directory),
-        "COLUMNS": "100",
+        "COLUMNS": "84",
         "LC_ALL": "C.UTF-8",
     }
     done = subprocess.run(
