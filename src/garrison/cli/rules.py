@@ -6,7 +6,6 @@ from garrison.cli import exits, terminal
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
 
     from garrison.cli.arguments import Parser
     from garrison.core.findings import Rule
@@ -24,18 +23,18 @@ def run(arguments: "argparse.Namespace") -> int:
     return exits.PASSED
 
 
-def _table(catalogue: "Iterable[Rule]") -> str:
-    lines = [f"{rule.severity:<10}{rule.id:<32}{rule.title}\n" for rule in catalogue]
-    return "".join(lines)
+def _table(catalogue: "list[Rule]") -> str:
+    width = max(len(rule.id) for rule in catalogue) + 2
+    return "".join(f"{rule.severity:<10}{rule.id:<{width}}{rule.title}\n" for rule in catalogue)
 
 
-def _json(catalogue: "Iterable[Rule]") -> str:
+def _json(catalogue: "list[Rule]") -> str:
     from garrison.reporting.json_text import json_text
 
-    return json_text(list(catalogue))
+    return json_text(catalogue)
 
 
-def _markdown(catalogue: "Iterable[Rule]") -> str:
+def _markdown(catalogue: "list[Rule]") -> str:
     from garrison.reporting.catalogue import rules_markdown
 
     return rules_markdown(catalogue)
