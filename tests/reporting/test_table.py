@@ -84,6 +84,12 @@ def test_hostile_names_do_not_break_lines_or_reach_the_terminal() -> None:
     text.encode()
 
 
+def test_very_many_files_are_counted() -> None:
+    text = render(reports.large(5000))
+    assert "… and 1050 more files with findings" in text
+    assert len(text.splitlines()) < 5000
+
+
 def test_a_report_without_findings_is_short() -> None:
     assert len(render(reports.report()).splitlines()) <= 6
     assert "info" not in render(reports.report(reports.finding(severity=Severity.LOW)))

@@ -10,6 +10,8 @@ from garrison.reporting.text import counted, listed, printable, shortened, wrap
 
 _SHOWN = 3
 """Findings of one rule in one file that are shown before the rest is folded."""
+_FILES = 200
+"""Files with findings that are shown before the rest is counted."""
 _NAMES = 5
 """Names in a list before the rest is counted."""
 _REASONS = 5
@@ -40,10 +42,14 @@ class _Table:
         self._color = color
 
     def lines(self, report: Report) -> Iterator[str]:
-        for group in summary.groups(report):
+        groups = summary.groups(report)
+        for group in groups[:_FILES]:
             yield self._paint(printable(group.file), "1")
             for fold in group.folds:
                 yield from self._fold(group.file, fold)
+            yield ""
+        if len(groups) > _FILES:
+            yield f"… and {counted(len(groups) - _FILES, 'more file')} with findings; the other formats list them all"
             yield ""
         yield from self._totals(report)
         yield from self._waivers(report)
