@@ -1,0 +1,1 @@
+"""Readers of wire formats: metadata only, bounded, trusting nothing."""
