@@ -77,6 +77,7 @@ class _Table:
         if counts:
             words = ", ".join(self._paint(f"{count} {name}", _COLORS[name]) for name, count in counts.items())
             yield f"{'Findings':<{_COLUMN}}{words}"
+            yield from self._row("", "`garrison explain RULE` tells what a rule means")
         kinds = [f"{title} {count}" for title, count in summary.format_counts(report).items()]
         if kinds:
             yield from self._row("Formats", listed(kinds, 2 * _NAMES))
