@@ -124,4 +124,6 @@ class _Table:
 def one_line(report: Report) -> str:
     """The verdict in one line, for when the report itself went into a file."""
     title, reason = summary.verdict(report)
-    return printable(f"{title.upper()}: {reason} {counted(len(summary.open_findings(report)), 'finding')}.")
+    count = len(summary.open_findings(report))
+    total = f" {counted(count, 'finding')} in all." if count else ""
+    return printable(f"{title.upper()}: {reason}{total}")
