@@ -20,6 +20,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SCHEMA = ROOT / "docs" / "schema" / "report-1.0.schema.json"
 _GENERATED = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_JAIL_NOTE = re.compile(r"^Note +(?!The policy).*\n(?: {10}.*\n)*", re.MULTILINE)
+"""What the system that the examples run on lacks says nothing to a reader."""
 _MARK = "--- end of output ---"
 
 
@@ -67,7 +69,7 @@ def _console(body: str, directory: Path) -> Iterator[str]:
     script = "".join(f"{command}\ncode=$?\necho '{_MARK}'\n(exit $code)\n" for command in commands)
     outputs = _run(["bash"], directory, script).split(f"{_MARK}\n")
     for command, output in zip(commands, outputs, strict=False):
-        yield f"$ {command}\n{output}"
+        yield f"$ {command}\n{_JAIL_NOTE.sub('', output)}"
 
 
 def _run(command: list[str], directory: Path, script: str = "") -> str:
