@@ -22,8 +22,8 @@ def sniff(source: Source) -> bool:
         return False
     names = {member.name.lstrip("./") for member in directory(source.reader).members}
     return (
-        _CONFIG in names
-        and bool(names & {"metadata.json", "model.weights.h5", "model.weights.npz"})
+        (_CONFIG in names
+        and bool(names & {"metadata.json", "model.weights.h5", "model.weights.npz"}))
         or (source.name.endswith(".keras") and _CONFIG in names)
     )
 
@@ -39,8 +39,7 @@ def extract(source: Source, context: Context) -> Extracted:
             continue
         try:
             document = keras_config.parse(reader.whole(context.limits.buffer))
-            for fact in keras_config.walk(document):
-                yield fact
+            yield from keras_config.walk(document)
         except Malformed as error:
             yield Anomaly(what="malformed", detail=str(error), place=_CONFIG)
         except ExaminationError as error:

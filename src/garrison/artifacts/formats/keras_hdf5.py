@@ -72,8 +72,7 @@ def extract(source: Source, context: Context) -> Extracted:
     for place, value in configurations:
         seen = True
         try:
-            for fact in keras_config.walk(keras_config.parse(value)):
-                yield fact
+            yield from keras_config.walk(keras_config.parse(value))
         except Malformed as error:
             yield Anomaly(what="malformed", detail=str(error), place=place)
     if (dense or problem is not None) and not seen:

@@ -1,0 +1,50 @@
+"""JSON documents: configurations of models, tokenizers and servers.
+
+Recognised by what they hold, not by their names, since any of them may be renamed.
+"""
+
+from garrison.artifacts.documents import walk
+from garrison.core.errors import Malformed
+from garrison.core.facts import Artifact
+from garrison.sources.source import Context, Extracted, Source
+
+_BLANK = b" \t\r\n\xef\xbb\xbf"
+
+
+def sniff(source: Source) -> bool:
+    """An object or a list, as far as the first bytes tell."""
+    head = source.reader.pread(0, 256).lstrip(_BLANK)
+    if head[:1] not in (b"{", b"["):
+        return False
+    inner = head[1:].lstrip(_BLANK)
+    if head[:1] == b"{":
+        return inner[:1] in (b'"', b"}", b"")
+    return inner[:1] in (b'"', b"{", b"[", b"]", b"-", b"t", b"f", b"n", b"") or inner[:1].isdigit()
+
+
+def extract(source: Source, context: Context) -> Extracted:
+    """What loaders of this document act on."""
+    import msgspec
+
+    data = source.reader.whole(context.limits.buffer)
+    yield Artifact(format="json")
+    try:
+        document = msgspec.json.decode(data.lstrip(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        document = _as_python_reads_it(data, error)
+    yield from walk(source, document)
+
+
+def _as_python_reads_it(data: bytes, error: Exception) -> object:
+    """Python's `json` takes what the standard does not: NaN, lone surrogates, a list of documents."""
+    import json
+
+    text = data.decode("utf-8", "replace").lstrip("\ufeff")
+    try:
+        return json.loads(text, strict=False)
+    except ValueError:
+        lines = [line for line in text.splitlines()[:10_000] if line.strip()]
+        try:
+            return [json.loads(line) for line in lines]
+        except ValueError:
+            raise Malformed(f"not valid JSON: {str(error)[:120]}") from None
