@@ -67,8 +67,8 @@ def _policy(arguments: "argparse.Namespace") -> "tuple[Policy, str | None]":
     from garrison.core.policy_file import find_policy, load_policy
 
     found = arguments.policy or find_policy(".")
-    policy = load_policy(found)
     origin = os.path.relpath(found) if found else None
+    policy = load_policy(origin)
     if arguments.threshold:
         import msgspec.structs
 
