@@ -139,7 +139,19 @@ def _atom(source: random.Random) -> bytes:
     if choice == 7:
         return source.choice((b"I1\n", b"I01\n", b"L5L\n", b"F1.5\n", b"I 7\n", b"L0x10\n", b"I1_0\n"))
     return source.choice(
-        (b"N", b"K\x05", b"M\x01\x02", b"J\x01\0\0\0", b"G" + b"\x40" * 8, b"]", b"}", b")", b"\x8f", b"\x88", b"\x8a\x01\x05")
+        (
+            b"N",
+            b"K\x05",
+            b"M\x01\x02",
+            b"J\x01\0\0\0",
+            b"G" + b"\x40" * 8,
+            b"]",
+            b"}",
+            b")",
+            b"\x8f",
+            b"\x88",
+            b"\x8a\x01\x05",
+        )
     )
 
 
@@ -173,8 +185,14 @@ def _frame(source: random.Random) -> bytes:
 
 
 def _opcode(source: random.Random) -> bytes:
-    return bytes([source.choice(b"(.012)]}FIJKLMNPQRSTUVXGBCabcdeghijlopqrstu\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a"
-        b"\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96\x97\x98")]) + source.choice((b"", b"\x01", b"1\n", _NEWLINE, b"a\nb\n"))
+    return bytes(
+        [
+            source.choice(
+                b"(.012)]}FIJKLMNPQRSTUVXGBCabcdeghijlopqrstu\x80\x81\x82\x83\x84\x85\x86\x87\x88\x89\x8a"
+                b"\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96\x97\x98"
+            )
+        ]
+    ) + source.choice((b"", b"\x01", b"1\n", _NEWLINE, b"a\nb\n"))
 
 
 def _damage(source: random.Random, data: bytes) -> bytes:

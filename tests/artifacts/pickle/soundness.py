@@ -39,4 +39,3 @@ def facts_of_pickle(data: bytes) -> list[AnyFact]:
 def _by_extension(names: tuple[str, str], stated: set[tuple[str, str]]) -> bool:
     module, name = names
     return module == "registered" and ("copyreg", f"extension code {_CODES[name]}") in stated
-

@@ -131,9 +131,7 @@ def _holds_objects(description: object, depth: int) -> bool:
         if isinstance(description, tuple) and description and not isinstance(description[0], tuple):
             return _holds_objects(description[0], depth + 1)
         return any(
-            _holds_objects(field[1], depth + 1)
-            for field in description
-            if isinstance(field, tuple) and len(field) >= 2
+            _holds_objects(field[1], depth + 1) for field in description if isinstance(field, tuple) and len(field) >= 2
         )
     return False
 

@@ -22,7 +22,9 @@ _ARGUMENT = 1000
 _ARGUMENTS = 16
 _DEPTH = 4
 _CODE = 1 << 18
-_PICKLE_MODULES = frozenset({"pickle", "_pickle", "cPickle", "dill", "dill._dill", "cloudpickle", "cloudpickle.cloudpickle"})
+_PICKLE_MODULES = frozenset(
+    {"pickle", "_pickle", "cPickle", "dill", "dill._dill", "cloudpickle", "cloudpickle.cloudpickle"}
+)
 _HOOK = re.compile(r"__\w+__").fullmatch
 
 Items = tuple[int, ...] | None
@@ -80,9 +82,7 @@ def call(ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, ar
     return apply(ledger, machine, function, symbol, items, 0)
 
 
-def apply(
-    ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, items: Items, depth: int
-) -> int:
+def apply(ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, items: Items, depth: int) -> int:
     if depth > _DEPTH * 4:
         return UNKNOWN
     if symbol.record is not None:
@@ -114,9 +114,7 @@ def apply(
     return ledger.result(function, symbol.record)
 
 
-def _known(
-    ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, items: Items, depth: int
-) -> int:
+def _known(ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, items: Items, depth: int) -> int:
     record = symbol.record
     assert record is not None
     first = items[0] if items else UNKNOWN
@@ -403,6 +401,9 @@ def build(ledger: "Ledger", machine: "Machine", symbol: Symbol, target: int, sta
             symbol.arguments = inner
             return 0
     if symbol.record is None:
+        return 0
+    if not items and items is not None:
+        symbol.record.use("mutate" if symbol.kind in ("global", "module") else "state", None, machine.place)
         return 0
     if symbol.kind in ("global", "module"):
         ledger.use(machine, symbol.record, "mutate", (state,))

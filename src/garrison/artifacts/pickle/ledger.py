@@ -1,7 +1,6 @@
 """What the streams of one subject were seen to do, gathered while machines run and stated as facts at the end."""
 
 import functools
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +20,9 @@ _MOST_GLOBALS = 100_000
 _MOST_SYMBOLS = 300_000
 _FLOOD = 5_000
 _MOST_NESTED = 256
+_MOST_STACKED = 100_000
+_MOST_SAID = 8
+_MOST_FOLLOWED = 50_000
 
 
 @functools.cache
@@ -62,6 +64,8 @@ class Ledger:
         """Raise `Acted` as soon as something is called."""
         self._values: dict[tuple[str, str], int] = {}
         self._results: dict[int, int] = {}
+        self._said: dict[str, int] = {}
+        self._followed = 0
         self.settled: dict[int, tuple[list[int], int]] = {}
         """Globals that were called so often that their calls are only counted: the count, and what they return."""
 
@@ -85,20 +89,34 @@ class Ledger:
 
     def resolve_stack(self, machine: "Machine", module: int, name: int, place: int) -> int:
         """STACK_GLOBAL: both names come from the stack."""
+        known = machine.stacked.get((module, name))
+        if known is not None:
+            record = self.symbols[SYMBOLS - known].record
+            if record is not None:
+                record.count += 1
+            return known
         names = [machine.literal(value) for value in (module, name)]
         if all(type(text) is str for text in names):
+            if module >= 0 and name >= 0 and len(machine.stacked) < _MOST_STACKED:
+                machine.stacked[module, name] = value = self._resolve_spelt(machine, module, name, names, place)
+                return value
             if module < 0 or name < 0:
                 self.anomaly("pickle-computed-name", "assembles the name of an import while it is loaded", place)
-            for others in itertools.product(*(machine.spellings(value) for value in (module, name))):
-                self.resolve(*others, place)
-            return self.resolve(str(names[0]), str(names[1]), place)
+            return self._resolve_spelt(machine, module, name, names, place)
         for value, text in zip((module, name), names, strict=True):
             if value < 0 and machine.is_container(value):
                 raise Broken("resolves a global whose name is no text")
             if value >= 0 and text is not ... and type(text) is not str:
                 raise Broken("resolves a global whose name is no text")
         self.anomaly("pickle-computed-name", "assembles the name of an import while it is loaded", place)
-        return self.resolve(*(text if type(text) is str else "…" for text in names), place)
+        known_names = [text if isinstance(text, str) else "…" for text in names]
+        return self.resolve(known_names[0], known_names[1], place)
+
+    def _resolve_spelt(self, machine: "Machine", module: int, name: int, names: list[object], place: int) -> int:
+        for other_module in machine.spellings(module):
+            for other_name in machine.spellings(name):
+                self.resolve(other_module, other_name, place)
+        return self.resolve(str(names[0]), str(names[1]), place)
 
     def forget(self, key: tuple[str, str]) -> None:
         """Take a global back that turned out to be noise."""
@@ -152,6 +170,19 @@ class Ledger:
                 if not wanted:
                     self.settled[function] = (counter, result)
             return result
+        self._followed += 1
+        if self._followed > _MOST_FOLLOWED or (symbol.semantics == "decode" and not _wanted(symbol)):
+            # What so many calls return is no longer told apart; that they were made is.
+            if symbol.semantics != "decode":
+                self.anomaly(
+                    "pickle-call-flood",
+                    f"makes more than {_MOST_FOLLOWED:,} calls of functions on functions",
+                    machine.place,
+                )
+            if symbol.record is not None:
+                usage: Usage = "call" if symbol.kind == "global" else "method"
+                self.settled[function] = (symbol.record.use(usage, None, machine.place), UNKNOWN)
+            return UNKNOWN
         return calls.call(self, machine, function, symbol, arguments)
 
     def _shown(self, machine: "Machine", record: Record, arguments: int) -> tuple[str, ...] | None:
@@ -200,7 +231,11 @@ class Ledger:
     # ---------------------------------------------------------------- facts
 
     def anomaly(self, what: str, detail: str, place: int) -> None:
-        if not any(type(fact) is Anomaly and fact.what == what and fact.detail == detail for fact in self.stated):
+        said = self._said.get(what, 0)
+        if said < _MOST_SAID and not any(
+            type(fact) is Anomaly and fact.what == what and fact.detail == detail for fact in self.stated
+        ):
+            self._said[what] = said + 1
             self.state(Anomaly(what=what, detail=detail, place=f"@ {place:#x}"))
 
     def state(self, fact: AnyFact) -> None:
@@ -218,6 +253,10 @@ class Ledger:
         records = sorted(self.records.values(), key=lambda record: not record.uses)
         for record in records:
             yield from record.facts()
+
+
+def _wanted(symbol: Symbol) -> bool:
+    return symbol.record is None or symbol.record.wants_arguments()
 
 
 class Acted(Exception):

@@ -17,7 +17,6 @@ from garrison.artifacts.pickle.symbols import (
     ABSENT,
     CONTAINERS,
     EMPTY_TUPLE,
-    INERT,
     SHARED,
     SYMBOLS,
     UNKNOWN,
@@ -38,17 +37,18 @@ _MOST = 1 << 21
 _DEEP = 1 << 25
 _WIDTH = 64
 _BOMB = 1e7
+_CERTAIN = 1e60
 _CROSSINGS = 64
+_SPARSE = 200_000
+_HUGE = 1 << 28
 
 _NUMBERS = re.compile(rb"(?:K.|M..|J.{4}|G.{8}|[N\x88\x89]){16,}+(?=[eutld\x90\x91])", re.DOTALL).match
 _SAME = re.compile(rb"(.)\1*+", re.DOTALL).match
 _INTEGER = re.compile(rb"\s*[+-]?(?:0[xXoObB])?[0-9a-fA-F_]+L?\s*(?:\0.*)?", re.DOTALL).fullmatch
 
-_APPLIED = frozenset(b"R\x81\x92bt\x85\x86\x87Q")
+_APPLIED = frozenset(b"R\x81\x92btQ")
 _NUMBER_STARTS = frozenset(bytes([start]) for start in b"KMJGN\x88\x89")
-_LITERAL_SIZES = {
-    opcode: (struct.calcsize(form), struct.Struct(form).unpack_from) for opcode, form in COUNTED.items()
-}
+_LITERAL_SIZES = {opcode: (struct.calcsize(form), struct.Struct(form).unpack_from) for opcode, form in COUNTED.items()}
 
 
 class Ending:
@@ -100,6 +100,8 @@ class Machine:
         self.marks = array("q")
         self.memo = array("q")
         self.sparse: dict[int, int] = {}
+        self.stacked: dict[tuple[int, int], int] = {}
+        """Globals by the literals that named them."""
         self.holes = 0
         self.weights = array("d")
         self.kinds = bytearray()
@@ -195,6 +197,7 @@ class Machine:
             self.memo = array("q")
             self.sparse = {}
             self.holes = 0
+        self.shared = False
         self.frame_end = frame_end
         self.missed = False
         self.place = start
@@ -251,7 +254,10 @@ class Machine:
                     if len(stack) > _DEEP or len(memo) > _DEEP:
                         raise LimitExceeded("memory", f"needs a stack or memo of more than {_DEEP} entries")
                     many = len(weights) >= _MANY
+                    shared = self.shared
                     self.place = absolute
+                    if absolute > base + len(data):
+                        window = _FIRST_WINDOW
                     data = self._window(absolute, window)
                     base = absolute
                     position = 0
@@ -290,21 +296,23 @@ class Machine:
                     position += 1
                     if many:
                         follower = data[position] if position < len(data) else 0
-                        if follower == 0x94 and ordinary and position + 1 < len(data):
+                        memoised = follower == 0x94 and ordinary and position + 1 < len(data)
+                        if memoised:
                             follower = data[position + 1]
-                            if (
-                                follower not in _APPLIED or (follower == 0x52 and stack[-1 - count] in settled)
-                            ) and not (shared and min(stack[-count:]) < 0):
-                                # One of very many: nobody asks what is in it.
-                                if count > 1:
-                                    del stack[1 - count :]
-                                stack[-1] = SHARED
+                        if (follower not in _APPLIED or (follower == 0x52 and stack[-1 - count] in settled)) and not (
+                            shared and min(stack[-count:]) < 0
+                        ):
+                            # One of very many: nobody asks what is in it.
+                            if count > 1:
+                                del stack[1 - count :]
+                            stack[-1] = SHARED
+                            if memoised:
                                 put(SHARED)
                                 position += 1
-                                continue
+                            continue
                     items = stack[-count:]
                     weight = count + 1.0
-                    if min(items) < 0:
+                    if shared and min(items) < 0:
                         weight = self._weigh(items)
                     made = len(weights)
                     value = SHARED
@@ -343,7 +351,7 @@ class Machine:
                         if value == ABSENT:
                             self.place = base + position
                             value = self._get(index)
-                        if value > SYMBOLS:
+                        if value > SYMBOLS and self.heaviest < _CERTAIN:
                             self.shared = shared = True
                     push(value)
                 elif opcode == 0x71 or opcode == 0x72:  # BINPUT, LONG_BINPUT
@@ -411,9 +419,11 @@ class Machine:
                         weights.append(1.0)
                         kinds.append(1)
                         push(CONTAINERS - made)
+                        position += 1
                     else:
-                        push(SHARED)
-                    position += 1
+                        end = _SAME(data, position).end()  # type: ignore[union-attr]
+                        stack.extend(array("q", [SHARED]) * (end - position))
+                        position = end
                 elif opcode == 0x61 or opcode == 0x73:  # APPEND, SETITEM
                     count = 1 if opcode == 0x61 else 2
                     if len(stack) - count <= fence:
@@ -432,7 +442,9 @@ class Machine:
                         if target != SHARED:
                             self.place = base + position
                             self._alter(opcode, target, tuple(items))
-                elif (opcode == 0x70 or opcode == 0x67) and 0 < (end := data.find(b"\n", position, reach)) < position + 12:
+                elif (opcode == 0x70 or opcode == 0x67) and 0 < (
+                    end := data.find(b"\n", position, reach)
+                ) < position + 12:
                     # PUT and GET of protocol 0.
                     digits = data[position + 1 : end]
                     if opcode == 0x70 and digits.isdigit() and int(digits) == len(memo) and ordinary:
@@ -446,7 +458,7 @@ class Machine:
                             if value == ABSENT:
                                 self.place = base + position
                                 value = self._get(int(digits))
-                            if value > SYMBOLS:
+                            if value > SYMBOLS and self.heaviest < _CERTAIN:
                                 self.shared = shared = True
                         push(value)
                         position = end + 1
@@ -487,9 +499,11 @@ class Machine:
                     weights.append(1.0)
                     kinds.append(0)
                     push(CONTAINERS - made)
+                    position += 1
                 else:
-                    push(SHARED)
-                position += 1
+                    end = _SAME(data, position).end()  # type: ignore[union-attr]
+                    stack.extend(array("q", [SHARED]) * (end - position))
+                    position = end
             elif opcode == 0x28:  # MARK
                 position += 1
                 fence = len(stack)
@@ -537,7 +551,7 @@ class Machine:
                     raise Broken("holds a number that is none")
                 push(base + position)
                 position = end + 1
-            elif opcode == 0x56 and 0 < (end := data.find(b"\n", position, reach)):  # UNICODE
+            elif opcode == 0x56 and (end := data.find(b"\n", position, reach)) > 0:  # UNICODE
                 push(base + position)
                 position = end + 1
             else:
@@ -579,27 +593,22 @@ class Machine:
             if memo[index] == ABSENT:
                 self.holes -= 1
             memo[index] = value
-        elif index <= 2 * len(memo) + 1024:
+        elif index == len(memo) or (index <= 2 * len(memo) + 1024 and not self.sparse):
             gap = index - len(memo)
             if gap:
                 memo.extend(array("q", [ABSENT]) * gap)
                 self.holes += gap
             memo.append(value)
-            for number in sorted(self.sparse):
-                if number >= len(memo):
-                    break
-                if memo[number] == ABSENT:
-                    self.holes -= 1
-                    memo[number] = self.sparse[number]
-                del self.sparse[number]
+            while self.sparse and len(memo) in self.sparse:
+                memo.append(self.sparse.pop(len(memo)))
         else:
-            if index not in self.sparse and len(self.sparse) > _MOST:
+            if len(self.sparse) > _SPARSE and index not in self.sparse:
                 raise LimitExceeded("memory", "the memo is too large and too sparse")
             self.sparse[index] = value
-            if index >= 1 << 28:
+            if index >= _HUGE:
                 self.ledger.anomaly(
                     "pickle-resource-bomb",
-                    f"asks for memo entry {index:,}: CPython's unpickler allocates a memo of that length",
+                    "asks for a memo entry beyond 268 million: CPython's unpickler allocates a memo of that length",
                     self.place,
                 )
 
@@ -613,6 +622,8 @@ class Machine:
             total += weights[CONTAINERS - value] if SYMBOLS < value <= CONTAINERS else 1.0
         if total > self.heaviest:
             self.heaviest = total
+        if total > _CERTAIN:
+            self.shared = False
         return total
 
     def is_bomb(self, size: int) -> bool:
@@ -711,6 +722,8 @@ class Machine:
                 skipped = ledger.build(self, target, state, position + base + 1)
                 if skipped:
                     self.raw.append((position + base + 1, skipped))
+                    if self.frame_end == place + 1:
+                        self.frame_end = 0
                     stack[-1] = UNKNOWN
                     return skipped - base
                 return position + 1
@@ -805,7 +818,7 @@ class Machine:
                 value = self._get(index) if index >= 0 else ABSENT
                 if value == ABSENT:
                     raise Broken("gets a negative memo entry")
-                if SYMBOLS < value < 0:
+                if SYMBOLS < value < 0 and self.heaviest < _CERTAIN:
                     self.shared = True
                 stack.append(value)
                 return behind
@@ -824,7 +837,7 @@ class Machine:
                 count = 1
                 if data[position : position + 4] == b"2222":
                     count = _SAME(data, position).end() - position  # type: ignore[union-attr]
-                if SYMBOLS < value < 0:
+                if SYMBOLS < value < 0 and self.heaviest < _CERTAIN:
                     self.shared = True
                 if count == 1:
                     stack.append(value)
@@ -835,18 +848,19 @@ class Machine:
                 stack.append(self.container(SET, 1.0, None))
                 return position + 1
             case 0x91:  # FROZENSET
-                items = tuple(self._pop_mark())
-                stack.append(self.container(SET, self._weigh(items) if self.shared else 1.0 + len(items), items))
+                popped = self._pop_mark()
+                weight = self._weigh(popped) if self.shared else 1.0 + len(popped)
+                stack.append(self.container(SET, weight, tuple(popped[: _WIDTH + 1])))
                 return position + 1
             case 0x90:  # ADDITEMS
-                items = tuple(self._pop_mark())
+                popped = self._pop_mark()
                 target = self._top()
                 if SYMBOLS < target <= CONTAINERS:
                     if len(self.weights) < _MANY:
-                        self._extend(target, items)
-                    self.weights[CONTAINERS - target] += self._weigh(items) if self.shared else len(items)
+                        self._extend(target, popped)
+                    self.weights[CONTAINERS - target] += self._weigh(popped) if self.shared else len(popped)
                 elif target != SHARED:
-                    self._alter(opcode, target, items)
+                    self._alter(opcode, target, tuple(popped[: _WIDTH + 1]))
                 return position + 1
             case 0x97:  # NEXT_BUFFER
                 stack.append(UNKNOWN)

@@ -12,9 +12,9 @@ ATOM_SIZE = bytes(
 
 _FIXED = {
     **{opcode: 1 for opcode in range(256) if ATOM_SIZE[opcode]},
-    **{opcode: 0 for opcode in b"(.012)]}Qabdelostu\x81\x85\x86\x87\x8f\x90\x91\x92\x93\x94\x97\x98R"},
-    **{opcode: 1 for opcode in b"hq\x80\x82"},
-    **{opcode: 4 for opcode in b"jr\x84"},
+    **dict.fromkeys(b"(.012)]}Qabdelostu\x81\x85\x86\x87\x8f\x90\x91\x92\x93\x94\x97\x98R", 0),
+    **dict.fromkeys(b"hq\x80\x82", 1),
+    **dict.fromkeys(b"jr\x84", 4),
     0x83: 2,
     0x95: 8,
 }

@@ -9,7 +9,9 @@ from garrison.core.errors import LimitExceeded
 from garrison.sources.reader import Reader
 from garrison.sources.source import Source
 
-LEGACY_TORCH = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", re.DOTALL).match
+LEGACY_TORCH = re.compile(
+    rb"\x80[\x02-\x05](?:\x95.{8})?\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", re.DOTALL
+).match
 """The first of the pickles in a file that `torch.save` wrote before version 1.6."""
 
 _MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*").fullmatch
@@ -35,10 +37,10 @@ def is_pickle(source: Source) -> bool:
     if not head or head[0] not in KNOWN or LEGACY_TORCH(head):
         return False
     magic = head[0] == 0x80
+    if magic and len(head) > 11 and head[1] >= 2 and (head[2] == 0x95) == (head[1] >= 4) and head[2] in KNOWN:
+        return head[2] != 0x95 or not any(head[8:11])
     ledger = Ledger(acts=True)
-    machine = Machine(
-        reader, ledger, check_time=_never, patience=_MAGIC_PATIENCE if magic else _PATIENCE
-    )
+    machine = Machine(reader, ledger, check_time=_never, patience=_MAGIC_PATIENCE if magic else _PATIENCE)
     try:
         ending = machine.run(0)
     except Acted:

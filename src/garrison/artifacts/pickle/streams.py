@@ -1,5 +1,6 @@
 """Pickle streams one after another, as loaders meet them in a file, and the bytes behind the last."""
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -15,10 +16,12 @@ from garrison.sources.reader import BytesReader, Reader
 from garrison.sources.source import Context, Source
 
 _STREAMS = 200_000
-_VARIANTS = 16
+_REMEMBERED = 1000
+_VARIANTS = 64
+_DEPTH = 16
 _UNIT = 4096
 _BLANK = re.compile(rb"[\s\0]*").fullmatch
-_HIDDEN = re.compile(rb"\x80[\x02-\x05]|gA[SNJW]|800[2-5]")
+_HIDDEN = [re.compile(pattern).finditer for pattern in (rb"\x80[\x02-\x05]", rb"gA[SNJW]", rb"800[2-5]")]
 
 
 class Streams:
@@ -35,8 +38,9 @@ class Streams:
         """How the first stream broke, if it did."""
         self.end = 0
         """Where the last stream ended."""
-        self.elsewhere: list[int] = []
-        """Where else a further stream may begin, for unpicklers that read these bytes differently."""
+        self.elsewhere: list[tuple[int, int]] = []
+        """Where else a further stream may begin, for unpicklers that read these bytes differently, and inside which
+        frame."""
         self._hidden = 0
         self._variants = 0
 
@@ -50,7 +54,9 @@ class Streams:
             self._across(machine, start, crossed, 0, frame_end)
         if machine.nested_frame:
             self.ledger.anomaly(
-                "pickle-frame-confusion", "begins a frame inside a frame, which only one of CPython's unpicklers reads", start
+                "pickle-frame-confusion",
+                "begins a frame inside a frame, which only one of CPython's unpicklers reads",
+                start,
             )
             machine.nested_frame = False
         if len(machine.raw) > known:
@@ -67,7 +73,7 @@ class Streams:
     def all(self, start: int = 0) -> None:
         """Run the stream at `start` and those that follow it."""
         waiting = [(start, 0)]
-        seen = {start}
+        seen = {(start, 0)}
         while waiting:
             position, inside = waiting.pop()
             first = position == start
@@ -80,11 +86,11 @@ class Streams:
                     self.broken = ending
                     self.end = ending.position
                 elif not self._forget_noise(resolved):
-                    self.ledger.anomaly("pickle-breaks-after-acting", f"a further stream {ending.detail}", ending.position)
+                    self.ledger.anomaly(
+                        "pickle-breaks-after-acting", f"a further stream {ending.detail}", ending.position
+                    )
                     self.end = max(self.end, ending.position)
-                waiting += [(other, 0) for other in self.elsewhere if other not in seen]
-                seen.update(self.elsewhere)
-                self.elsewhere.clear()
+                self._queue(self.elsewhere, waiting, seen)
                 continue
             self.count += 1
             if self.count > _STREAMS:
@@ -97,12 +103,18 @@ class Streams:
                     "stops inside a frame: loaders that read a file go on behind the frame, others behind the STOP",
                     ending.position,
                 )
-            for following in (ending.frame_end, behind, *self.elsewhere):
-                if following and following not in seen and self.reader.pread(following, 1):
-                    if len(seen) < 1000:
-                        seen.add(following)
-                    waiting.append((following, ending.frame_end if following < ending.frame_end else 0))
-            self.elsewhere.clear()
+            inside = ending.frame_end if behind < ending.frame_end else 0
+            self._queue([(inside, 0), (behind, inside), *self.elsewhere], waiting, seen)
+
+    def _queue(
+        self, following: list[tuple[int, int]], waiting: list[tuple[int, int]], seen: set[tuple[int, int]]
+    ) -> None:
+        for one in following:
+            if one[0] and one not in seen and self.reader.pread(one[0], 1):
+                if len(seen) < _REMEMBERED:
+                    seen.add(one)
+                waiting.append(one)
+        self.elsewhere.clear()
 
     def _past_repetitions(self, start: int, end: int) -> int:
         """Streams that are the same bytes again do the same again."""
@@ -147,32 +159,30 @@ class Streams:
         The C unpickler that reads a file drops the rest of the frame then and reads on behind it; the one that reads
         from memory goes straight on; the Python one refuses.
         """
-        cut = _crossing_read(machine.reader, start, frame_end)
-        if cut is None or depth >= _VARIANTS:
+        cut = _crossing_read(machine, start, frame_end)
+        if cut is None or depth >= _DEPTH or self._variants >= _VARIANTS:
             return
+        self._variants += 1
         self.ledger.anomaly(
             "pickle-frame-confusion",
             "an opcode reaches across the end of its frame: unpicklers read different streams from these bytes",
             frame_end,
         )
-        other = Machine(
-            _Spliced(machine.reader, cut, frame_end), self.ledger, check_time=self.context.check_time
-        )
+        spliced = _Spliced(machine.reader, cut, frame_end)
+        other = Machine(spliced, self.ledger, check_time=self.context.check_time)
         other.cut_frames = {**machine.cut_frames, frame_end: cut}
         inside = cut if inside == frame_end else inside
         ending = other.run(start, frame_end=inside)
-        if ending.stopped and self._variants < _VARIANTS * 4:
-            self._variants += 1
-            gap = frame_end - cut
-            for following in (ending.position + gap, ending.frame_end + gap if ending.frame_end else 0):
-                if following:
-                    self.elsewhere.append(following)
+        if ending.stopped:
+            behind = spliced.original(ending.position)
+            frame = spliced.original(ending.frame_end) if ending.frame_end else 0
+            self.elsewhere += [(behind, frame), (frame, 0)] if frame > behind else [(behind, 0)]
         for following in other.crossings:
             self._across(other, start, following, depth + 1, inside)
 
     def _look(self, data: bytes, base: int) -> None:
         """Find literals that hold a pickle themselves, plain or in base64 or hexadecimal."""
-        for match in _HIDDEN.finditer(data):
+        for match in itertools.chain.from_iterable(finditer(data) for finditer in _HIDDEN):
             position = match.start()
             for header, opcodes in ((2, b"\x8cCU"), (5, b"XBT"), (9, b"\x8d\x8e\x96")):
                 if position >= header and data[position - header] in opcodes and self._hidden < 4096:
@@ -199,8 +209,9 @@ class Streams:
             self.ledger.add_nested(name, inner, loaded=False)
 
 
-def _crossing_read(reader: Reader, start: int, frame_end: int) -> int | None:
+def _crossing_read(machine: Machine, start: int, frame_end: int) -> int | None:
     """Where the read begins that reaches across `frame_end`, if one does."""
+    reader = machine.reader
     position = start
     try:
         while position < frame_end:
@@ -213,8 +224,8 @@ def _crossing_read(reader: Reader, start: int, frame_end: int) -> int | None:
                     return position
                 position += length
             if opcode == b"\x95":
-                length = int.from_bytes(reader.pread(position - 8, 8), "little")
-                if position < frame_end < position + length:
+                end = position + int.from_bytes(reader.pread(position - 8, 8), "little")
+                if position < frame_end < machine.cut_frames.get(end, end):
                     return position
     except ValueError:
         return None
@@ -228,6 +239,11 @@ class _Spliced(Reader):
         self._parent = parent
         self._cut = cut
         self._gap = resume - cut
+
+    def original(self, offset: int) -> int:
+        """Where a byte of this reader lies in the subject."""
+        above = offset + self._gap if offset >= self._cut else offset
+        return self._parent.original(above) if isinstance(self._parent, _Spliced) else above
 
     @property
     def size(self) -> int:
