@@ -21,10 +21,8 @@ def sniff(source: Source) -> bool:
     if source.reader.pread(0, 2) != b"PK":
         return False
     names = {member.name.lstrip("./") for member in directory(source.reader).members}
-    return (
-        (_CONFIG in names
-        and bool(names & {"metadata.json", "model.weights.h5", "model.weights.npz"}))
-        or (source.name.endswith(".keras") and _CONFIG in names)
+    return (_CONFIG in names and bool(names & {"metadata.json", "model.weights.h5", "model.weights.npz"})) or (
+        source.name.endswith(".keras") and _CONFIG in names
     )
 
 

@@ -7,7 +7,6 @@ The members of a zip are examined on their own; here is stated what the archive 
 import re
 import struct
 
-from garrison.artifacts.pickle.machine import Ending
 from garrison.artifacts.pickle.streams import Streams, state, trailing
 from garrison.core.errors import ExaminationError, Malformed
 from garrison.core.facts import Artifact
@@ -87,7 +86,6 @@ def extract_legacy(source: Source, context: Context) -> Extracted:
 
 def _legacy(streams: Streams) -> None:
     position = 0
-    ending: Ending | None = None
     for what in _STREAMS:
         ending = streams.one(position)
         position = ending.position
@@ -154,8 +152,7 @@ def extract_tar(source: Source, context: Context) -> Extracted:
         except ExaminationError as error:
             failure = error
         inner = source.member(name, streams.reader)
-        for item in state(streams, inner):
-            yield item
+        yield from state(streams, inner)
         if failure is not None:
             raise failure
 

@@ -73,8 +73,7 @@ def sniff_graph(source: Source) -> bool:
         if (
             not node.operator.isidentifier()
             or not node.name
-            or (not node.operator[:1].isupper()
-            and node.operator[:1] != "_")
+            or (not node.operator[:1].isupper() and node.operator[:1] != "_")
         ):
             return False
         checked += 1

@@ -1,7 +1,7 @@
 """Arrays that joblib writes into the stream itself.
 
 After BUILD on a `NumpyArrayWrapper` joblib's unpickler reads the array from the file: a byte that counts the padding
-behind it (from joblib 1.1, `numpy_array_alignment_bytes`), then the elements; an array of objects is a pickle of its own.
+behind it (from joblib 1.1, `numpy_array_alignment_bytes`), then the elements; an array of objects is a pickle.
 Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array`.
 """
 

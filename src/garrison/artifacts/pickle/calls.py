@@ -153,8 +153,8 @@ def _known(ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, 
         case "apply-each":
             return _pass_on(ledger, machine, items, depth, each=True)
         case "source":
-            for value in (items or ())[:4]:
-                _source(ledger, machine, value, f"argument of {record.name}", "load")
+            text = next((value for value in (items or ())[:4] if _text(machine, value) is not None), UNKNOWN)
+            _source(ledger, machine, text, f"argument of {record.name}")
         case "bytecode":
             return _bytecode(ledger, machine, first)
         case "code":
@@ -192,11 +192,18 @@ def attribute(ledger: "Ledger", machine: "Machine", owner: int, name: str) -> in
             return UNKNOWN
         if symbol.kind == "module":
             value = ledger.resolve(symbol.name, part, machine.place)
-        elif symbol.kind == "global" and symbol.record is not None:
+        elif symbol.record is not None and _has_members(symbol):
             value = ledger.resolve(symbol.record.module, f"{symbol.record.name}.{part}", machine.place)
         else:
             value = ledger.new(Symbol("method", symbol.record, name=part, value=value, owner=symbol))
     return value
+
+
+def _has_members(symbol: Symbol) -> bool:
+    """Whether an attribute of it is one of the global's own: of the global itself, or of an instance of a class."""
+    name = symbol.record.name if symbol.record is not None else ""
+    is_class = name.rpartition(".")[2].lstrip("_")[:1].isupper()
+    return symbol.kind == "global" or (symbol.kind == "result" and is_class)
 
 
 def _item(ledger: "Ledger", machine: "Machine", owner: int, key: int) -> int:
@@ -283,7 +290,7 @@ def _text(machine: "Machine", value: int) -> "str | bytes | None":
     return found if isinstance(found, str | bytes) else None
 
 
-def _source(ledger: "Ledger", machine: "Machine", value: int, form: str, trigger: str) -> None:
+def _source(ledger: "Ledger", machine: "Machine", value: int, form: str) -> None:
     text = _text(machine, value)
     if text is None:
         return
@@ -293,7 +300,7 @@ def _source(ledger: "Ledger", machine: "Machine", value: int, form: str, trigger
         EmbeddedCode(
             language="python",
             form=form,
-            trigger="load" if trigger == "load" else "use",
+            trigger="load",
             names=names or (),
             excerpt=source[:2000],
             place=f"@ {machine.place:#x}",

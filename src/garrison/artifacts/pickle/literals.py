@@ -76,7 +76,7 @@ def eight_bit(pread: Pread, offset: int) -> bytes | None:
         return None
     raw = pread(offset + 1, 1 << 16).partition(b"\n")[0]
     try:
-        return codecs.escape_decode(raw[1:-1])[0]  # type: ignore[attr-defined, no-any-return]
+        return codecs.escape_decode(raw[1:-1])[0]
     except ValueError:
         return None
 
@@ -99,7 +99,7 @@ def _line(pread: Pread, offset: int, opcode: int, limit: int) -> object:
     if opcode == 0x56:
         return raw.decode("raw-unicode-escape")
     if opcode == 0x53:
-        return _text(codecs.escape_decode(raw[1:-1])[0], strict=False)  # type: ignore[attr-defined]
+        return _text(codecs.escape_decode(raw[1:-1])[0], strict=False)
     if opcode == 0x46:
         return float(raw)
     if opcode in (0x49, 0x4C):

@@ -51,6 +51,10 @@ _NUMBER_STARTS = frozenset(bytes([start]) for start in b"KMJGN\x88\x89")
 _LITERAL_SIZES = {opcode: (struct.calcsize(form), struct.Struct(form).unpack_from) for opcode, form in COUNTED.items()}
 
 
+Memory = tuple["array[int]", dict[int, int], int]
+"""A memo: its dense part, its sparse part, and how many entries of the dense part are empty."""
+
+
 class Ending:
     """How one stream ended."""
 
@@ -93,7 +97,6 @@ class Machine:
         self.nested_frame = False
         self.cut_frames: dict[int, int] = {}
         """Ends of frames that the reader dropped the rest of, and where the frame ends instead."""
-        self.missed = False
         self.raw: list[tuple[int, int]] = []
         """Where arrays that stand in the stream itself begin, and where the stream goes on behind them."""
         self.stack = array("q")
@@ -164,7 +167,7 @@ class Machine:
         return self.ledger.symbols[SYMBOLS - value] if value <= SYMBOLS and value != ABSENT else None
 
     def literal(self, value: int, limit: int = 1 << 16) -> object:
-        """What a literal says: text, bytes, a number; `...` for all other values and for what is longer than `limit`."""
+        """What a literal says: text, bytes, a number; `...` for other values and for what is longer than `limit`."""
         if value < 0:
             symbol = self.symbol(value)
             return symbol.content if symbol is not None and symbol.content is not None else ...
@@ -182,24 +185,32 @@ class Machine:
             return self.data[start : start + length]
         return self.reader.pread(offset, length)
 
+    def share(self, other: "Machine") -> None:
+        """Use another machine's containers, so that values of its memo mean the same here."""
+        self.weights = other.weights
+        self.kinds = other.kinds
+        self.details = other.details
+        self.older = other.older
+
     # ---------------------------------------------------------------- running
 
-    def run(self, start: int, *, keep_memo: bool = False, frame_end: int = 0) -> Ending:
+    def memory(self) -> Memory | None:
+        """The memo as the last run left it, if it holds anything."""
+        return (self.memo, self.sparse, self.holes) if self.memo or self.sparse else None
+
+    def run(self, start: int, *, memory: Memory | None = None, frame_end: int = 0) -> Ending:
         """Follow one stream from `start` to its STOP or to where it breaks.
 
-        With `keep_memo` the memo of the run before is kept, as an `Unpickler` that loads twice does, which may still be
-        inside a frame that ends at `frame_end`.
-        Raises `LimitExceeded` when that takes too long or too much.
+        An `Unpickler` that loads twice still has the `memory` of the first load, and may still be inside a frame
+        that ends at `frame_end`. Raises `LimitExceeded` when the stream takes too long or too much.
         """
         self.stack = array("q")
         self.marks = array("q")
-        if not keep_memo:
-            self.memo = array("q")
-            self.sparse = {}
-            self.holes = 0
+        self.memo = array("q") if memory is None else memory[0][:]
+        self.sparse = {} if memory is None else dict(memory[1])
+        self.holes = 0 if memory is None else memory[2]
         self.shared = False
         self.frame_end = frame_end
-        self.missed = False
         self.place = start
         try:
             position, value = self._loop(start)
@@ -583,7 +594,6 @@ class Machine:
     def _get(self, index: int) -> int:
         value = self.sparse.get(index, ABSENT) if index >= len(self.memo) else self.memo[index]
         if value == ABSENT:
-            self.missed = True
             raise Broken(f"gets memo entry {index}, which was never put")
         return value
 

@@ -1,4 +1,4 @@
-"""Decoding of literals: what the standard library's decoders would make of them, within bounds, and what hides inside."""
+"""Decoding of literals: what the standard library's decoders would make of them, within bounds."""
 
 import base64
 import binascii

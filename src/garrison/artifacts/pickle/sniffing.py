@@ -1,5 +1,6 @@
 """Whether bytes are a pickle, which for protocols 0 and 1 no magic number tells."""
 
+import contextlib
 import re
 
 from garrison.artifacts.pickle.ledger import Acted, Ledger
@@ -74,10 +75,8 @@ def _goes_on(reader: Reader, position: int) -> bool:
 def resolves_something(reader: Reader) -> bool:
     """Whether the bytes are a pickle that resolves a global."""
     ledger = Ledger(acts=True)
-    try:
+    with contextlib.suppress(Acted, LimitExceeded):
         Machine(reader, ledger, check_time=_never, patience=_PATIENCE).run(0)
-    except (Acted, LimitExceeded):
-        pass
     return any(is_plausible(*key) for key in ledger.records)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from garrison.artifacts.pickle.ledger import Ledger
 from garrison.artifacts.pickle.literals import span
-from garrison.artifacts.pickle.machine import Ending, Machine
+from garrison.artifacts.pickle.machine import Ending, Machine, Memory
 from garrison.artifacts.pickle.nested import Undecodable, decode
 from garrison.artifacts.pickle.opcodes import reads
 from garrison.artifacts.pickle.sniffing import is_plausible, resolves_something
@@ -23,6 +23,8 @@ _UNIT = 4096
 _BLANK = re.compile(rb"[\s\0]*").fullmatch
 _HIDDEN = [re.compile(pattern).finditer for pattern in (rb"\x80[\x02-\x05]", rb"gA[SNJW]", rb"800[2-5]")]
 
+_Following = tuple[int, int, Memory | None]
+
 
 class Streams:
     """Runs the machine over all streams of a reader, in every way in which CPython would read them."""
@@ -38,20 +40,20 @@ class Streams:
         """How the first stream broke, if it did."""
         self.end = 0
         """Where the last stream ended."""
-        self.elsewhere: list[tuple[int, int]] = []
-        """Where else a further stream may begin, for unpicklers that read these bytes differently, and inside which
-        frame."""
+        self.elsewhere: list[_Following] = []
+        """Where else a further stream may begin, for unpicklers that read these bytes differently, inside which
+        frame and with which memo."""
         self._hidden = 0
         self._variants = 0
 
-    def one(self, start: int, frame_end: int = 0) -> Ending:
+    def one(self, start: int, frame_end: int = 0, memory: Memory | None = None) -> Ending:
         """Run one stream, and again wherever unpicklers disagree about how to read it."""
         machine = self.machine
         known = len(machine.raw)
         crossings = len(machine.crossings)
-        ending = machine.run(start, frame_end=frame_end)
+        ending = machine.run(start, frame_end=frame_end, memory=memory)
         for crossed in machine.crossings[crossings:]:
-            self._across(machine, start, crossed, 0, frame_end)
+            self._across(machine, start, crossed, 0, frame_end, memory)
         if machine.nested_frame:
             self.ledger.anomaly(
                 "pickle-frame-confusion",
@@ -64,7 +66,7 @@ class Streams:
         if machine.is_bomb(ending.position - start):
             self.ledger.anomaly(
                 "pickle-expansion-bomb",
-                f"{ending.position - start} bytes describe {machine.heaviest:.0e} objects when shared ones are written out",
+                f"{ending.position - start} bytes describe {machine.heaviest:.0e} objects once shared ones are copied",
                 start,
             )
             machine.heaviest = 1.0
@@ -72,26 +74,20 @@ class Streams:
 
     def all(self, start: int = 0) -> None:
         """Run the stream at `start` and those that follow it."""
-        waiting = [(start, 0)]
+        waiting: list[_Following] = [(start, 0, None)]
         seen = {(start, 0)}
         while waiting:
-            position, inside = waiting.pop()
-            first = position == start
+            position, inside, memory = waiting.pop()
             resolved = len(self.ledger.records)
             ending = self.one(position, inside)
-            if not ending.stopped and self.machine.missed and not first:
-                ending = self.machine.run(position, keep_memo=True, frame_end=inside)
+            if memory is not None and self.count < _REMEMBERED:
+                kept = self.one(position, inside, memory)
+                ending = kept if kept.stopped else ending
             if not ending.stopped:
-                if first:
-                    self.broken = ending
-                    self.end = ending.position
-                elif not self._forget_noise(resolved):
-                    self.ledger.anomaly(
-                        "pickle-breaks-after-acting", f"a further stream {ending.detail}", ending.position
-                    )
-                    self.end = max(self.end, ending.position)
+                self._broken(ending, position == start, resolved)
                 self._queue(self.elsewhere, waiting, seen)
                 continue
+            memory = self.machine.memory()
             self.count += 1
             if self.count > _STREAMS:
                 raise LimitExceeded("members", f"more than {_STREAMS} pickles one after another")
@@ -104,15 +100,21 @@ class Streams:
                     ending.position,
                 )
             inside = ending.frame_end if behind < ending.frame_end else 0
-            self._queue([(inside, 0), (behind, inside), *self.elsewhere], waiting, seen)
+            self._queue([(inside, 0, memory), (behind, inside, memory), *self.elsewhere], waiting, seen)
 
-    def _queue(
-        self, following: list[tuple[int, int]], waiting: list[tuple[int, int]], seen: set[tuple[int, int]]
-    ) -> None:
+    def _broken(self, ending: Ending, first: bool, resolved: int) -> None:
+        if first:
+            self.broken = ending
+            self.end = ending.position
+        elif not self._forget_noise(resolved):
+            self.ledger.anomaly("pickle-breaks-after-acting", f"a further stream {ending.detail}", ending.position)
+            self.end = max(self.end, ending.position)
+
+    def _queue(self, following: "list[_Following]", waiting: "list[_Following]", seen: set[tuple[int, int]]) -> None:
         for one in following:
-            if one[0] and one not in seen and self.reader.pread(one[0], 1):
+            if one[0] and one[:2] not in seen and self.reader.pread(one[0], 1):
                 if len(seen) < _REMEMBERED:
-                    seen.add(one)
+                    seen.add(one[:2])
                 waiting.append(one)
         self.elsewhere.clear()
 
@@ -153,7 +155,9 @@ class Streams:
             if key not in self.ledger.records and is_plausible(*key):
                 self.ledger.records[key] = record
 
-    def _across(self, machine: Machine, start: int, frame_end: int, depth: int, inside: int) -> None:
+    def _across(
+        self, machine: Machine, start: int, frame_end: int, depth: int, inside: int, memory: Memory | None
+    ) -> None:
         """A read reaches across the end of its frame.
 
         The C unpickler that reads a file drops the rest of the frame then and reads on behind it; the one that reads
@@ -172,13 +176,15 @@ class Streams:
         other = Machine(spliced, self.ledger, check_time=self.context.check_time)
         other.cut_frames = {**machine.cut_frames, frame_end: cut}
         inside = cut if inside == frame_end else inside
-        ending = other.run(start, frame_end=inside)
+        other.share(machine)
+        ending = other.run(start, frame_end=inside, memory=memory)
         if ending.stopped:
             behind = spliced.original(ending.position)
             frame = spliced.original(ending.frame_end) if ending.frame_end else 0
-            self.elsewhere += [(behind, frame), (frame, 0)] if frame > behind else [(behind, 0)]
+            left = other.memory()
+            self.elsewhere += [(behind, frame, left), (frame, 0, left)] if frame > behind else [(behind, 0, left)]
         for following in other.crossings:
-            self._across(other, start, following, depth + 1, inside)
+            self._across(other, start, following, depth + 1, inside, memory)
 
     def _look(self, data: bytes, base: int) -> None:
         """Find literals that hold a pickle themselves, plain or in base64 or hexadecimal."""
