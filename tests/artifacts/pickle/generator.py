@@ -135,7 +135,9 @@ def _atom(source: random.Random) -> bytes:
     if choice == 5:
         return b"C\x03abc"
     if choice == 6:
-        return b"B" + struct.pack("<I", 4) + b"abcd"
+        # Now and then as much as a file's buffer holds.
+        size = 4 if source.random() < 0.97 else source.randrange(8000, 8300)
+        return b"B" + struct.pack("<I", size) + b"a" * size
     if choice == 7:
         return source.choice((b"I1\n", b"I01\n", b"L5L\n", b"F1.5\n", b"I 7\n", b"L0x10\n", b"I1_0\n"))
     return source.choice(
@@ -181,7 +183,7 @@ def _memo_get(source: random.Random, index: int) -> bytes:
 
 
 def _frame(source: random.Random) -> bytes:
-    return b"\x95" + struct.pack("<Q", source.choice((0, 1, 2, 5, 9, 20, 60, 1 << 40)))
+    return b"\x95" + struct.pack("<Q", source.choice((0, 1, 2, 5, 9, 20, 60, 8200, 1 << 40)))
 
 
 def _opcode(source: random.Random) -> bytes:

@@ -38,13 +38,12 @@ _DEEP = 1 << 25
 _WIDTH = 64
 _BOMB = 1e7
 _CERTAIN = 1e60
-_CROSSINGS = 64
 _SPARSE = 200_000
 _HUGE = 1 << 28
 
 _NUMBERS = re.compile(rb"(?:K.|M..|J.{4}|G.{8}|[N\x88\x89]){16,}+(?=[eutld\x90\x91])", re.DOTALL).match
 _SAME = re.compile(rb"(.)\1*+", re.DOTALL).match
-_INTEGER = re.compile(rb"\s*[+-]?(?:0[xXoObB])?[0-9a-fA-F_]+L?\s*(?:\0.*)?", re.DOTALL).fullmatch
+_INTEGER = re.compile(rb"\s*[+-]?(?:0[xXoObB])?[0-9a-fA-F_]+L?\s*(?:\0.*)?|\0.*", re.DOTALL).fullmatch
 
 _APPLIED = frozenset(b"R\x81\x92btQ")
 _NUMBER_STARTS = frozenset(bytes([start]) for start in b"KMJGN\x88\x89")
@@ -92,11 +91,9 @@ class Machine:
         self.data = b""
         self.base = 0
         self.place = 0
-        self.crossings: list[int] = []
-        """Ends of frames that something reached across, the first few."""
+        self.crossed = False
+        """Whether something reached across the end of its frame, or may have."""
         self.nested_frame = False
-        self.cut_frames: dict[int, int] = {}
-        """Ends of frames that the reader dropped the rest of, and where the frame ends instead."""
         self.raw: list[tuple[int, int]] = []
         """Where arrays that stand in the stream itself begin, and where the stream goes on behind them."""
         self.stack = array("q")
@@ -219,9 +216,8 @@ class Machine:
             detail = str(broken)
         except (IndexError, struct.error):
             detail = "ends too early"
-        if self.frame_end and len(self.crossings) < _CROSSINGS:
-            # What broke may be an opcode that reaches across the end of its frame.
-            self.crossings.append(self.frame_end)
+        # What broke may be an opcode that reaches across the end of its frame.
+        self.crossed = self.crossed or bool(self.frame_end)
         return Ending(self.place, stopped=False, detail=detail, value=UNKNOWN, frame_end=0)
 
     def _loop(self, start: int) -> tuple[int, int]:
@@ -254,8 +250,8 @@ class Machine:
             if position >= safe:
                 absolute = base + position
                 if self.frame_end:
-                    if absolute > self.frame_end and len(self.crossings) < _CROSSINGS:
-                        self.crossings.append(self.frame_end)
+                    if absolute > self.frame_end:
+                        self.crossed = True
                     if absolute >= self.frame_end:
                         self.frame_end = 0
                 if position >= reach:
@@ -791,14 +787,13 @@ class Machine:
                 if length > sys.maxsize:
                     raise Broken(f"claims a frame of {length} bytes")
                 end = place + 9 + length
-                end = self.cut_frames.get(end, end)
                 if self.frame_end and place < self.frame_end:
                     # The C unpickler goes on in the outer frame, unless the inner one does not fit.
                     self.nested_frame = True
                     if end <= self.frame_end:
                         end = self.frame_end
-                    elif len(self.crossings) < _CROSSINGS:
-                        self.crossings.append(self.frame_end)
+                    else:
+                        self.crossed = True
                 self.frame_end = end
                 return position + 9
             case 0x42 | 0x43 | 0x54 | 0x8B | 0x96 | 0x8D | 0x8E | 0x8A:

@@ -2,14 +2,16 @@
 
 import itertools
 import re
+from array import array
 from collections.abc import Iterator
 
+from garrison.artifacts.pickle.buffering import BLOCKS, FileBuffer, Segment, Spliced
 from garrison.artifacts.pickle.ledger import Ledger
 from garrison.artifacts.pickle.literals import span
 from garrison.artifacts.pickle.machine import Ending, Machine, Memory
 from garrison.artifacts.pickle.nested import Undecodable, decode
-from garrison.artifacts.pickle.opcodes import reads
 from garrison.artifacts.pickle.sniffing import is_plausible, resolves_something
+from garrison.artifacts.pickle.symbols import Symbol
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import AnyFact
 from garrison.sources.reader import BytesReader, Reader
@@ -18,7 +20,6 @@ from garrison.sources.source import Context, Source
 _STREAMS = 200_000
 _REMEMBERED = 1000
 _VARIANTS = 64
-_DEPTH = 16
 _UNIT = 4096
 _BLANK = re.compile(rb"[\s\0]*").fullmatch
 _HIDDEN = [re.compile(pattern).finditer for pattern in (rb"\x80[\x02-\x05]", rb"gA[SNJW]", rb"800[2-5]")]
@@ -50,10 +51,10 @@ class Streams:
         """Run one stream, and again wherever unpicklers disagree about how to read it."""
         machine = self.machine
         known = len(machine.raw)
-        crossings = len(machine.crossings)
         ending = machine.run(start, frame_end=frame_end, memory=memory)
-        for crossed in machine.crossings[crossings:]:
-            self._across(machine, start, crossed, 0, frame_end, memory)
+        if machine.crossed or machine.nested_frame:
+            machine.crossed = False
+            self._from_files(start, frame_end, memory)
         if machine.nested_frame:
             self.ledger.anomaly(
                 "pickle-frame-confusion",
@@ -155,36 +156,27 @@ class Streams:
             if key not in self.ledger.records and is_plausible(*key):
                 self.ledger.records[key] = record
 
-    def _across(
-        self, machine: Machine, start: int, frame_end: int, depth: int, inside: int, memory: Memory | None
-    ) -> None:
-        """A read reaches across the end of its frame.
-
-        The C unpickler that reads a file drops the rest of the frame then and reads on behind it; the one that reads
-        from memory goes straight on; the Python one refuses.
-        """
-        cut = _crossing_read(machine, start, frame_end)
-        if cut is None or depth >= _DEPTH or self._variants >= _VARIANTS:
-            return
-        self._variants += 1
-        self.ledger.anomaly(
-            "pickle-frame-confusion",
-            "an opcode reaches across the end of its frame: unpicklers read different streams from these bytes",
-            frame_end,
-        )
-        spliced = _Spliced(machine.reader, cut, frame_end)
-        other = Machine(spliced, self.ledger, check_time=self.context.check_time)
-        other.cut_frames = {**machine.cut_frames, frame_end: cut}
-        inside = cut if inside == frame_end else inside
-        other.share(machine)
-        ending = other.run(start, frame_end=inside, memory=memory)
-        if ending.stopped:
-            behind = spliced.original(ending.position)
-            frame = spliced.original(ending.frame_end) if ending.frame_end else 0
-            left = other.memory()
-            self.elsewhere += [(behind, frame, left), (frame, 0, left)] if frame > behind else [(behind, 0, left)]
-        for following in other.crossings:
-            self._across(other, start, following, depth + 1, inside, memory)
+    def _from_files(self, start: int, inside: int, memory: Memory | None) -> None:
+        """The same stream as the C unpickler reads it from files, where frames make it drop bytes."""
+        known: set[tuple[Segment, ...]] = set()
+        for block in BLOCKS:
+            view = FileBuffer(self.reader, start, inside, block)
+            view.run(self.context.check_time)
+            if len(view.segments) < 2 or tuple(view.segments) in known or self._variants >= _VARIANTS:
+                continue
+            known.add(tuple(view.segments))
+            self._variants += 1
+            self.ledger.anomaly(
+                "pickle-frame-confusion",
+                "an opcode reaches across the end of its frame: unpicklers read different streams from these bytes",
+                view.segments[0][1],
+            )
+            machine = Machine(Spliced(self.reader, view.segments), self.ledger, check_time=self.context.check_time)
+            machine.share(self.machine)
+            ending = machine.run(start, memory=memory)
+            if ending.stopped and view.stopped:
+                left = _independent(machine, start)
+                self.elsewhere += [(view.file_position, 0, left), (view.position, view.end, left)]
 
     def _look(self, data: bytes, base: int) -> None:
         """Find literals that hold a pickle themselves, plain or in base64 or hexadecimal."""
@@ -215,53 +207,18 @@ class Streams:
             self.ledger.add_nested(name, inner, loaded=False)
 
 
-def _crossing_read(machine: Machine, start: int, frame_end: int) -> int | None:
-    """Where the read begins that reaches across `frame_end`, if one does."""
-    reader = machine.reader
-    position = start
-    try:
-        while position < frame_end:
-            opcode = reader.pread(position, 1)
-            if not opcode:
-                return None
-            lengths = reads(opcode[0], position, reader.pread)
-            for length in lengths:
-                if position < frame_end < position + length:
-                    return position
-                position += length
-            if opcode == b"\x95":
-                end = position + int.from_bytes(reader.pread(position - 8, 8), "little")
-                if position < frame_end < machine.cut_frames.get(end, end):
-                    return position
-    except ValueError:
+def _independent(machine: Machine, start: int) -> Memory | None:
+    """A machine's memo with the literals read, for a machine that reads the bytes differently."""
+    left = machine.memory()
+    if left is None:
         return None
-    return None
+    dense, sparse, holes = left
 
+    def settled(value: int) -> int:
+        content = machine.literal(value) if value >= start else None
+        return machine.ledger.new(Symbol("text", content=content)) if isinstance(content, str | bytes) else value
 
-class _Spliced(Reader):
-    """A reader without the bytes from `cut` to `resume`."""
-
-    def __init__(self, parent: Reader, cut: int, resume: int) -> None:
-        self._parent = parent
-        self._cut = cut
-        self._gap = resume - cut
-
-    def original(self, offset: int) -> int:
-        """Where a byte of this reader lies in the subject."""
-        above = offset + self._gap if offset >= self._cut else offset
-        return self._parent.original(above) if isinstance(self._parent, _Spliced) else above
-
-    @property
-    def size(self) -> int:
-        return self._parent.size - self._gap
-
-    def pread(self, offset: int, length: int) -> bytes:
-        if offset >= self._cut:
-            return self._parent.pread(offset + self._gap, length)
-        head = self._parent.pread(offset, min(length, self._cut - offset))
-        if len(head) < length and offset + len(head) == self._cut:
-            head += self._parent.pread(self._cut + self._gap, length - len(head))
-        return head
+    return array("q", map(settled, dense)), {index: settled(value) for index, value in sparse.items()}, holes
 
 
 def state(streams: Streams, source: Source) -> Iterator[AnyFact | Source]:
