@@ -67,7 +67,7 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
 def _judge(fact: Import, policy: Policy) -> tuple[str, Severity, str] | None:
     """The rule, severity and message for one import, or `None` where it is harmless."""
     verdict = knowledge.verdict(fact.module, fact.name)
-    written = f"{fact.module}.{fact.name}"
+    written = _written(fact)
     names = (written, verdict.target)
     if any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.denied_globals for name in names):
         return "denied-import", Severity.CRITICAL, f"{written} is on the policy's list of denied globals"
@@ -100,6 +100,9 @@ def _dangerous(fact: Import, verdict: knowledge.Verdict, shown: str) -> tuple[st
         if fact.usage == "method":
             return "carried-function", Severity.HIGH, f"loading builds a function with {shown} and calls it"
         return "carried-function", severity, f"{shown} {effect.does}"
+    if verdict.effect == "import" and fact.usage == "call" and fact.arguments[:1] and fact.arguments[0] != "…":
+        # The module that it names is stated, and judged, by itself.
+        return None
     if verdict.effect in ("reach", "tamper") and fact.usage == "call":
         softened = _attribute(fact, verdict.target)
         if softened is not None:
@@ -168,8 +171,13 @@ def _does(fact: Import) -> str:
     }[fact.usage]
 
 
+def _written(fact: Import) -> str:
+    """The name as it stands in the artifact; of an import of a module, the module."""
+    return f"{fact.module}.{fact.name}" if fact.name else fact.module
+
+
 def _shown(fact: Import, target: str) -> str:
-    written = f"{fact.module}.{fact.name}"
+    written = _written(fact)
     text = f"{written}({', '.join(fact.arguments)})" if fact.usage == "call" else written
     if len(text) > _SHOWN:
         text = text[: _SHOWN - 1] + "…"

@@ -174,7 +174,7 @@ def verdict(module: str, name: str) -> Verdict:
     parts = [part for part in target.split(".") if part]
     if not parts:
         return Verdict("unknown", target)
-    meaning = _dunder(parts) or _lookup(parts)
+    meaning = _dunder(parts) or (_lookup(parts) if name else _whole(parts))
     if meaning is None or not meaning[0]:
         for start in range(1, len(parts)):
             if parts[start] in _HOT:
@@ -184,7 +184,19 @@ def verdict(module: str, name: str) -> Verdict:
                     return Verdict("dangerous", ".".join(inner), *hidden)
     if meaning is not None:
         return Verdict("dangerous" if meaning[0] else "safe", target, *meaning)
-    return Verdict("unlisted" if parts[0] in _STANDARD else "unknown", target)
+    return Verdict("unlisted" if parts[0] in _STANDARD and name else "unknown", target)
+
+
+def _whole(parts: list[str]) -> tuple[str, str] | None:
+    """What it means to import a module as such: what is reached through it is another name."""
+    _, modules, _ = _knowledge()
+    if parts[0] in _HOT:
+        return "reach", f"it is the module {parts[0]} itself"
+    found = _lookup([*parts, "*"])
+    if found is not None and found[0]:
+        return found
+    known = any(known == parts[0] or known.startswith(f"{parts[0]}.") for known in modules)
+    return ("", "importing it only makes its names known") if known or parts[0] in _STANDARD else None
 
 
 def _dunder(parts: list[str]) -> tuple[str, str] | None:

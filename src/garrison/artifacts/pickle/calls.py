@@ -25,6 +25,11 @@ _CODE = 1 << 18
 _PICKLE_MODULES = frozenset(
     {"pickle", "_pickle", "cPickle", "dill", "dill._dill", "cloudpickle", "cloudpickle.cloudpickle"}
 )
+_TENSORS = frozenset(
+    {"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter", "_rebuild_qtensor"}
+    | {"_rebuild_sparse_tensor", "_rebuild_meta_tensor_no_storage", "_rebuild_from_type_v2", "FloatTensor", "Tensor"}
+)
+"""Callables of torch that return tensors."""
 _HOOK = re.compile(r"__\w+__").fullmatch
 
 Items = tuple[int, ...] | None
@@ -427,6 +432,8 @@ def alter(ledger: "Ledger", machine: "Machine", symbol: Symbol, items: tuple[int
     if symbol.record is None:
         return
     changes = symbol.kind in ("global", "module", "namespace")
+    if symbol.kind == "result" and symbol.record.module.startswith("torch.") and symbol.record.name in _TENSORS:
+        ledger.anomaly("pickle-tensor-assignment", "sets items of a tensor while it is loaded", machine.place)
     ledger.use(machine, symbol.record, "mutate" if changes else "state", items[:4] if changes else None)
     if changes:
         _hooks(ledger, machine, symbol, items, UNKNOWN)

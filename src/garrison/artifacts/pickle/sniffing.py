@@ -53,7 +53,14 @@ def is_pickle(source: Source) -> bool:
         return magic or plausible or not reader.pread(ending.position, 1) or _goes_on(reader, ending.position)
     if magic:
         return ending.position > 2 and (plausible or ending.position > 3)
-    return plausible and not _TEXT(head)
+    return plausible and (not _TEXT(head) or any(_is_dangerous(*key) for key in ledger.records))
+
+
+def _is_dangerous(module: str, name: str) -> bool:
+    """Whether it is no accident that a text spells this global."""
+    from garrison.artifacts.knowledge.imports import verdict
+
+    return verdict(module, name).kind == "dangerous"
 
 
 def is_pickle_without_magic(source: Source) -> bool:
