@@ -150,8 +150,10 @@ def _report(
 ) -> Report:
     from garrison import __version__
     from garrison.core.judgement import decide, judge
+    from garrison.core.neighbours import account_for_raw_data
 
     examinations = [examination for group, _ in done for examination in group]
+    account_for_raw_data(examinations)
     digests = {group[-1].subject: digest for group, digest in done if digest is not None}
     findings = judge(examinations, policy)
     states = [examination.state for examination in examinations]

@@ -3,6 +3,7 @@
 import posixpath
 from collections.abc import Iterator, Sequence
 
+from garrison.artifacts.knowledge.engine_operators import engines
 from garrison.artifacts.knowledge.operators import (
     OperatorEntry,
     onnx_domains,
@@ -23,7 +24,7 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
     for examination in examinations:
         seen: set[tuple[str, str, Severity]] = set()
         for fact in examination.facts:
-            if type(fact) is Operator and (outcome := _judge(fact)) is not None:
+            if type(fact) is Operator and fact.framework not in engines() and (outcome := _judge(fact)) is not None:
                 rule, severity, message = outcome
                 if (rule, message, severity) not in seen:
                     seen.add((rule, message, severity))

@@ -58,6 +58,8 @@ def _judge(fact: Reference) -> tuple[str, Severity, str] | None:
         return "escaping-reference", Severity.MEDIUM, f"{what} depends on the environment"
     if fact.role == "sub-model":
         return "remote-reference", Severity.MEDIUM, f"{what} is another model, which is loaded with this one"
+    if fact.role == "library":
+        return "library-reference", Severity.MEDIUM, f"{what} is native code, which is loaded with the model"
     if "\0" in path:
         return "escaping-reference", Severity.HIGH, f"{what} has a NUL in it, where some readers end it"
     return None
