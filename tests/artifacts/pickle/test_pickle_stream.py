@@ -130,6 +130,9 @@ CALLS = {
     "attrgetter": stream(call(call(call(name("operator", "attrgetter"), text("system")), name("os", "")), RUN)),
     "partial": stream(call(call(name("functools", "partial"), SYSTEM, RUN))),
     "resolve_name": stream(call(call(name("pkgutil", "resolve_name"), text("os:system")), RUN)),
+    "a module from a file": stream(
+        call(name("importlib._bootstrap_external", "spec_from_file_location"), text("m"), text("/tmp/m.py"))
+    ),
     "map": stream(call(name("builtins", "list"), call(name("builtins", "map"), SYSTEM, b"(" + RUN + b"l"))),
     "a subclass of a known module": stream(call(name("torch.utils.collect_env", "run"), RUN)),
     "exec of a text": stream(call(name("builtins", "exec"), text("import os"))),

@@ -29,6 +29,8 @@ _TELLING = frozenset(
     }
 )
 """Names that say what they do, wherever they are found."""
+_IMPORTERS = frozenset({"__import__", "import_module", "_import_module", "subimport", "safeimport", "_gcd_import"})
+"""Callables that import the module that their first argument names, and nothing else."""
 _HARMLESS_ATTRIBUTES = frozenset(
     {"__qualname__", "__name__", "__module__", "__doc__", "__annotations__", "__defaults__"}
 )
@@ -100,7 +102,11 @@ def _dangerous(fact: Import, verdict: knowledge.Verdict, shown: str) -> tuple[st
         if fact.usage == "method":
             return "carried-function", Severity.HIGH, f"loading builds a function with {shown} and calls it"
         return "carried-function", severity, f"{shown} {effect.does}"
-    if verdict.effect == "import" and fact.usage == "call" and fact.arguments[:1] and fact.arguments[0] != "…":
+    if (
+        fact.usage == "call"
+        and verdict.target.rpartition(".")[2] in _IMPORTERS
+        and fact.arguments[:1] not in ((), ("…",))
+    ):
         # The module that it names is stated, and judged, by itself.
         return None
     if verdict.effect in ("reach", "tamper") and fact.usage == "call":
