@@ -53,6 +53,12 @@ def test_verdicts_tell_clean_from_opaque_from_incomplete() -> None:
     assert decide([found(Severity.INFO)], [], FULL, Policy(), TODAY).verdict == "clean"
 
 
+def test_nothing_examined_is_not_clean() -> None:
+    for coverage in (Coverage(examined=0, not_understood=0, failed=0, skipped=count) for count in (0, 1)):
+        assert decide([], [], coverage, Policy(), TODAY).verdict == "incomplete"
+        assert decide([], [], coverage, Policy(coverage="deny"), TODAY).reasons == ("nothing was examined",)
+
+
 def test_gaps_deny_only_where_the_policy_says_so() -> None:
     assert decide([], [], GAPS, Policy(), TODAY).allowed
     denied = decide([], [], GAPS, Policy(coverage="deny"), TODAY)

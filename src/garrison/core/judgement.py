@@ -99,11 +99,14 @@ def decide(
         reasons.append(f"{gaps} {'subject was' if gaps == 1 else 'subjects were'} not examined to the end")
     if policy.coverage == "deny" and coverage.interrupted:
         reasons.append("the scan was interrupted")
+    nothing = not coverage.examined and not gaps
+    if policy.coverage == "deny" and nothing:
+        reasons.append("nothing was examined")
     allowed = not reasons
     verdict: str
     if not allowed:
         verdict = "denied"
-    elif gaps or coverage.interrupted:
+    elif gaps or nothing or coverage.interrupted:
         verdict = "incomplete"
     elif any(item.severity.rank > 0 for item in open_findings) or waived:
         verdict = "accepted"
