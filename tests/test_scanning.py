@@ -67,7 +67,7 @@ def test_digests_only_when_asked_for(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_and_an_empty_directory(tmp_path: Path) -> None:
-    assert garrison.scan(tmp_path).decision.verdict == "clean"
+    assert garrison.scan(tmp_path).decision.verdict == "incomplete"
     (tmp_path / "empty").write_bytes(b"")
     assert garrison.scan(tmp_path).coverage.examined == 1
 

@@ -69,8 +69,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     allowed: bool
     verdict: Literal["clean", "opaque", "incomplete", "denied", "accepted"]
     """`clean`: nothing found, all examined. `opaque`: nothing found, but it holds code that cannot be judged from its
-    bytes. `incomplete`: something was not examined, or there was nothing to examine. `accepted`: findings below the threshold or waived.
-    `denied`: policy refuses it."""
+    bytes. `incomplete`: something was not examined, or there was nothing to examine. `accepted`: findings below the
+    threshold or waived. `denied`: policy refuses it."""
     threshold: Severity
     """The severity from which a finding denies."""
     reasons: tuple[str, ...]
