@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from garrison.artifacts.pickle.ledger import Ledger
     from garrison.artifacts.pickle.machine import Machine
 
-_SPEC = re.compile(r"[<>=|]?([?bhilqpBHILQPefdgFDGSaUVOMmc])(\d*)(?:\[.*\])?")
+_SPEC = re.compile(r"[<>=|]?([?bhilqpuBHILQPefdgFDGSaUVOMmc])(\d*)(?:\[.*\])?")
 _SIZES = {
     **dict.fromkeys("?bBc", 1),
     **dict.fromkeys("hHe", 2),
