@@ -7,25 +7,29 @@ Follows Keras' own loaders: `keras/src/saving/serialization_lib.py` (`deserializ
 
 import base64
 import binascii
+import builtins
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from garrison.artifacts.pickle.source_code import bytecode_names, source_names
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import AnyFact, EmbeddedCode, Import, Reference
 
 _NODES = 500_000
-_KERAS = ("keras", "tf_keras", "tensorflow.keras", "tensorflow.python.keras", "keras_core")
-_VOCABULARY_LAYERS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
 _FILE_KEYS = {
     "filepath": "file-read",
-    "vocabulary": "vocabulary",
     "file_path": "file-read",
+    "vocabulary": "vocabulary",
     "idf_weights": "vocabulary",
+    "merges": "vocabulary",
+    "proto": "vocabulary",
 }
-_MODEL_LAYERS = {"TFSMLayer": "filepath", "TorchModuleWrapper": "module", "JaxLayer": "call_fn", "FlaxLayer": "module"}
-_DOWNLOADS = frozenset({"get_file", "keras.utils.get_file", "tf.keras.utils.get_file"})
+"""Settings that layers open as files where they are texts (`IndexLookup`, `TFSMLayer`, Keras Hub's tokenizers)."""
+_LONGEST_PATH = 1024
+_TENSORFLOW_CALLS = frozenset({"TFOpLambda", "SlicingOpLambda"})
+_FUNCTIONS = frozenset({"function", "builtin_function_or_method", "method", "ufunc"})
+_SIMPLE_FUNCTIONS = ("function", "output_shape", "mask")
 
 
 def looks_like_keras(document: object) -> bool:
@@ -47,21 +51,24 @@ def parse(text: str | bytes) -> Any:
 
 def walk(document: object) -> Iterator[AnyFact]:
     """Facts about a parsed configuration. Nesting is followed without recursion."""
-    pending: list[tuple[str, object]] = [("", document)]
+    pending: list[tuple[str, object, bool]] = [("", document, False)]
     for _ in range(_NODES):
         if not pending:
             return
-        place, node = pending.pop()
+        place, node, in_lambda = pending.pop()
         if isinstance(node, dict):
-            yield from _object(place, node)
+            yield from _object(place, node, in_lambda)
             name = node.get("name") or (node.get("config") or {}).get("name") if _is_object(node) else None
             inner = f"layer {name!r}" if isinstance(name, str) else place
-            pending += [(inner, value) for value in reversed(node.values()) if isinstance(value, dict | list | str)]
+            in_lambda = node.get("class_name") == "Lambda" or (in_lambda and "class_name" not in node)
+            pending += [
+                (inner, value, in_lambda) for value in reversed(node.values()) if isinstance(value, dict | list | str)
+            ]
         elif isinstance(node, list):
-            pending += [(place, value) for value in reversed(node) if isinstance(value, dict | list | str)]
+            pending += [(place, value, in_lambda) for value in reversed(node) if isinstance(value, dict | list | str)]
         elif isinstance(node, str) and node[:1] in "[{" and '"class_name"' in node[:100_000]:
             try:
-                pending.append((place, parse(node)))
+                pending.append((place, parse(node), in_lambda))
             except Malformed:
                 continue
     raise LimitExceeded("facts", f"a Keras configuration of more than {_NODES} values")
@@ -71,61 +78,102 @@ def _is_object(node: dict[str, Any]) -> bool:
     return isinstance(node.get("class_name"), str) and isinstance(node.get("config"), dict)
 
 
-def _object(place: str, node: dict[str, Any]) -> Iterator[AnyFact]:
+def _object(place: str, node: dict[str, Any], in_lambda: bool) -> Iterator[AnyFact]:
     class_name = node.get("class_name")
     config = node.get("config")
+    settings = config if isinstance(config, dict) else {}
     if isinstance(class_name, str):
-        settings = config if isinstance(config, dict) else {}
         name = settings.get("name")
         place = f"layer {name!r}" if isinstance(name, str) else place
-        yield from _class(place, class_name, node, config)
-        if class_name == "Lambda":
-            yield from _lambda(place, settings)
+        if class_name in _FUNCTIONS:
+            if in_lambda and isinstance(config, str):
+                yield from _called(place, config, node.get("module"))
+            else:
+                yield from _function(place, node)
+        elif class_name == "__typespec__":
+            yield from _resolved(place, node.get("module"), node.get("spec_name"), "call", ())
         elif class_name == "__lambda__":
-            yield from _code(place, settings.get("value"))
-        if class_name in _VOCABULARY_LAYERS or class_name in _MODEL_LAYERS:
-            yield from _files(place, class_name, settings)
+            yield from _code(place, config)
+        elif not class_name.startswith("__"):
+            yield from _class(place, class_name, node, config)
+            yield from _settings(place, class_name.rpartition(">")[2], settings)
     function = node.get("function") or node.get("fn")
-    if isinstance(function, str) and function.rpartition(".")[2] in {d.rpartition(".")[2] for d in _DOWNLOADS}:
+    if (isinstance(function, str) and _fetches(function)) or (
+        isinstance(class_name, str) and (_fetches(class_name) or (isinstance(config, str) and _fetches(config)))
+    ):
         yield from _download(place, node)
+
+
+def _fetches(name: str) -> bool:
+    return name.rpartition(".")[2] == "get_file"
+
+
+def _settings(place: str, class_name: str, settings: dict[str, Any]) -> Iterator[AnyFact]:
+    """What the configuration of a layer makes it run or read."""
+    if class_name == "Lambda":
+        yield from _lambda(place, settings)
+    elif class_name in _TENSORFLOW_CALLS and isinstance(settings.get("function"), str):
+        # Looked up among all that TensorFlow exports (`get_symbol_from_name`).
+        module, _, name = settings["function"].rpartition(".")
+        yield Import(module=f"tensorflow.{module}".rstrip("."), name=name, origin="keras", usage="method", place=place)
+    elif class_name == "TorchModuleWrapper" and settings.get("module"):
+        yield EmbeddedCode(language="pickle", form="pickled PyTorch module", trigger="load", place=place)
+    elif class_name == "KerasLayer" and isinstance(settings.get("handle"), str):
+        yield Reference(
+            target=settings["handle"], role="sub-model", trigger="use", detail="TensorFlow Hub loads it", place=place
+        )
+    yield from _files(place, class_name, settings)
+    for key, value in settings.items():
+        if key.endswith("_module") and isinstance(value, str) and value not in ("", "__main__", "builtins"):
+            yield Import(module="", name=value, origin="keras", usage="reference", place=place)
+
+
+def _function(place: str, node: dict[str, Any]) -> Iterator[AnyFact]:
+    """A function by its name: of Keras, of a module, or one that the loading program registered."""
+    module, name = node.get("module"), node.get("config")
+    registered = node.get("registered_name")
+    if not isinstance(name, str):
+        return
+    if module == "builtins" or not isinstance(module, str) or not module:
+        # Keras looks among its own functions first, then among what is registered, and last in the module.
+        if name in _built_in():
+            return
+        if name not in dir(builtins):
+            yield Import(module="", name=name, origin="keras-name", usage="reference", place=place)
+            return
+        module = "builtins"
+    yield from _resolved(place, module, name, "reference", _inbound(node))
+    if registered != name:
+        yield from _resolved(place, module, registered, "reference", ())
+
+
+def _resolved(
+    place: str, module: object, name: object, usage: Literal["reference", "call"], arguments: tuple[str, ...]
+) -> Iterator[AnyFact]:
+    """`module` is imported and has `name` taken out of it, unless the program has registered the name itself."""
+    if not isinstance(module, str) or not module or not isinstance(name, str) or not name or ">" in name:
+        return
+    # What belongs to the loading program itself does not come with the model.
+    origin = "keras-name" if module == "__main__" else "keras"
+    yield Import(module=module, name=name, origin=origin, usage=usage, arguments=arguments, place=place)
 
 
 def _class(place: str, class_name: str, node: dict[str, Any], config: object) -> Iterator[AnyFact]:
     module = node.get("module")
     registered = node.get("registered_name")
-    arguments = _arguments(config)
-    if class_name in ("function", "builtin_function_or_method") and isinstance(config, str):
-        # Version 3 resolves `module` and the configuration as the function's name.
-        owner = module if isinstance(module, str) and module else "builtins"
-        if not _keras_own(owner) or "." in config:
-            yield Import(module=owner, name=config, origin="keras", usage="reference", place=place)
-        return
-    if class_name.startswith("__"):
-        return
-    if class_name.rpartition(".")[2] == "get_file":
-        yield from _download(place, {"config": config})
-    if isinstance(config, dict) and isinstance(module, str) and isinstance(config.get("fn"), str):
-        yield Import(module=module, name=config["fn"], origin="keras", usage="call", arguments=arguments, place=place)
+    arguments = _arguments(config) or _inbound(node)
     if isinstance(module, str) and module:
-        yield Import(module=module, name=class_name, origin="keras", usage="call", arguments=arguments, place=place)
-    elif module is None and isinstance(registered, str) and ">" in registered:
-        package, _, name = registered.partition(">")
-        if package == "Custom" and name in _built_in():  # as Keras 2 registers its own optimizers
-            return
-        yield Import(module=package, name=name, origin="keras", usage="call", arguments=arguments, place=place)
-    elif isinstance(module, str) or module is None:
-        known = class_name in _built_in()
-        if "." in class_name or ">" in class_name:
-            owner, _, name = class_name.replace(">", ".").rpartition(".")
-            yield Import(module=owner, name=name, origin="keras", usage="call", arguments=arguments, place=place)
-        elif not known:
-            yield Import(
-                module="custom", name=class_name, origin="keras", usage="call", arguments=arguments, place=place
-            )
-
-
-def _keras_own(module: str) -> bool:
-    return any(module == own or module.startswith(f"{own}.") for own in _KERAS)
+        yield from _resolved(place, module, class_name, "call", arguments)
+        if registered != class_name:  # where the class is not found under its own name
+            yield from _resolved(place, module, registered, "call", arguments)
+        if isinstance(config, dict):
+            yield from _resolved(place, module, config.get("fn"), "call", arguments)
+        return
+    name = registered if isinstance(registered, str) and ">" in registered else class_name
+    owner, _, last = name.replace(">", ".").rpartition(".")
+    if last in _built_in() and owner in ("", "Custom", "keras", "Keras"):  # as Keras 2 registers its own optimisers
+        return
+    yield Import(module=owner, name=last, origin="keras-name", usage="call", arguments=arguments, place=place)
 
 
 def _arguments(config: object) -> tuple[str, ...]:
@@ -140,39 +188,56 @@ def _arguments(config: object) -> tuple[str, ...]:
     return (repr(config)[:200],) if isinstance(config, str) else ()
 
 
+def _inbound(node: dict[str, Any]) -> tuple[str, ...]:
+    """Literal texts that a functional model calls the layer or function with."""
+    found: list[str] = []
+    pending: list[object] = [node.get("inbound_nodes")]
+    for _ in range(200):
+        if not pending or len(found) == 8:
+            break
+        value = pending.pop()
+        if isinstance(value, dict):
+            if value.get("class_name") != "__keras_tensor__":
+                pending += reversed(value.values())
+        elif isinstance(value, list):
+            # `["dense", 0, 0, {}]` is how Keras 2 writes which layer's output this is.
+            named = len(value) > 2 and isinstance(value[0], str) and isinstance(value[1], int)
+            pending += reversed(value[1:] if named else value)
+        elif isinstance(value, str):
+            found.append(repr(value)[:200])
+    return tuple(found)
+
+
 def _lambda(place: str, config: dict[str, Any]) -> Iterator[AnyFact]:
     """A Lambda layer: marshalled code, source, or the name of a function in a module."""
-    for key in ("function", "output_shape", "mask"):
+    for key in _SIMPLE_FUNCTIONS:
         value = config.get(key)
         module = config.get("module" if key == "function" else f"{key}_module")
-        if isinstance(value, dict) and value.get("class_name") == "__lambda__":
-            continue  # walked as an object of its own
-        if isinstance(value, dict) and isinstance(value.get("config"), str):
-            owner = value.get("module") or module
-            owner = owner if isinstance(owner, str) and owner else "builtins"
-            yield Import(module=owner, name=value["config"], origin="keras", usage="method", place=place)
-        elif isinstance(value, list):
+        if isinstance(value, list):
             yield from _code(place, value[0] if value else None)
-        elif isinstance(value, str) and value:
-            yield from _function_text(place, value, module)
+        elif isinstance(value, str) and value and config.get(f"{key}_type") != "raw":
+            if value.isidentifier() and len(value) < 80:
+                yield from _called(place, value, module)
+            else:
+                yield from _code(place, value)
 
 
-def _function_text(place: str, value: str, module: object) -> Iterator[AnyFact]:
-    if value.isidentifier() and isinstance(module, str) and module:
-        yield Import(module=module, name=value, origin="keras", usage="method", place=place)
-    elif value.isidentifier() and len(value) < 40:
-        if value not in _built_in():
-            yield Import(module="custom", name=value, origin="keras", usage="method", place=place)
-    else:
-        yield from _code(place, value)
+def _called(place: str, name: str, module: object) -> Iterator[AnyFact]:
+    """A function that a Lambda layer calls by its name."""
+    if name in _built_in() and module in (None, "", "builtins"):
+        return
+    owner = module if isinstance(module, str) and (module != "builtins" or name in dir(builtins)) else ""
+    yield Import(module=owner, name=name, origin="keras-lambda", usage="method", place=place)
 
 
 def _code(place: str, value: object) -> Iterator[AnyFact]:
-    if isinstance(value, dict):
-        value = value.get("code") or value.get("value")
-    if isinstance(value, list) and value:
-        value = value[0]
-    if not isinstance(value, str):
+    """Code as Keras 2 (a list) and Keras 3 (`code` or `value`) keep it."""
+    for _ in range(4):
+        if isinstance(value, dict):
+            value = value.get("code") or value.get("value")
+        elif isinstance(value, list) and value:
+            value = value[0]
+    if not isinstance(value, str) or not value:
         return
     try:
         data = base64.b64decode("".join(value.split()), validate=True)
@@ -207,16 +272,12 @@ def _marshalled(data: bytes) -> bool:
 
 
 def _files(place: str, class_name: str, config: dict[str, Any]) -> Iterator[AnyFact]:
-    for key, value in config.items():
-        if key in _FILE_KEYS and isinstance(value, str) and value:
-            role = "sub-model" if class_name == "TFSMLayer" else _FILE_KEYS[key]
+    for key, role in _FILE_KEYS.items():
+        value = config.get(key)
+        if isinstance(value, str) and 0 < len(value) <= _LONGEST_PATH:
+            if class_name == "TFSMLayer":
+                role = "sub-model"
             yield Reference(target=value, role=role, trigger="load", detail=f"{class_name} reads it", place=place)
-    if class_name == "TorchModuleWrapper" and isinstance(config.get("module"), str):
-        yield EmbeddedCode(
-            language="pickle", form="pickled PyTorch module", trigger="load", excerpt=config["module"][:80], place=place
-        )
-    elif class_name in ("JaxLayer", "FlaxLayer"):
-        yield EmbeddedCode(language="python", form=f"code of a {class_name}", trigger="use", place=place)
 
 
 def _download(place: str, node: dict[str, Any]) -> Iterator[AnyFact]:

@@ -46,13 +46,13 @@ _SHOWN = 160
 
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
     """One finding for each subject, rule and target: the worst, at its first place."""
-    judged: dict[tuple[str, str, str, tuple[str, ...]], tuple[str, Severity, str] | None] = {}
+    judged: dict[tuple[str, str, str, str, tuple[str, ...]], tuple[str, Severity, str] | None] = {}
     for examination in examinations:
         worst: dict[tuple[str, str], tuple[Severity, str, str]] = {}
         for fact in examination.facts:
             if type(fact) is not Import or fact.origin == "python":
                 continue
-            key = (fact.module, fact.name, fact.usage, fact.arguments)
+            key = (fact.module, fact.name, fact.origin, fact.usage, fact.arguments)
             if key not in judged:
                 judged[key] = _judge(fact, policy)
             outcome = judged[key]
@@ -89,7 +89,7 @@ def _judge(fact: Import, policy: Policy) -> tuple[str, Severity, str] | None:
                 Severity.HIGH,
                 f"loading {_does(fact)} {shown}, a name that is put together on the way",
             )
-        case "unlisted":
+        case "unlisted" if fact.origin != "keras-name":
             message = f"loading {_does(fact)} {shown} of the standard library, which honest artifacts have no use for"
             return "unlisted-standard-library-import", Severity.HIGH, message
     return _unknown(fact, shown)
@@ -153,6 +153,11 @@ def _unknown(fact: Import, shown: str) -> tuple[str, Severity, str]:
         for argument in fact.arguments:
             if _CODE.search(argument):
                 return "suspicious-call", Severity.HIGH, f"loading calls {shown} with program text as an argument"
+    if fact.origin == "keras-name":
+        message = f"the model needs {_written(fact)}, which the program that loads it must supply"
+        return "custom-object", Severity.LOW, message
+    if fact.origin == "keras-lambda":
+        return "lambda-function", Severity.HIGH, f"a Lambda layer calls {shown}, which is no part of Keras"
     if not all(part.isidentifier() for part in f"{fact.module}.{last}".split(".") if part):
         return (
             "suspicious-call",
@@ -179,7 +184,7 @@ def _does(fact: Import) -> str:
 
 def _written(fact: Import) -> str:
     """The name as it stands in the artifact; of an import of a module, the module."""
-    return f"{fact.module}.{fact.name}" if fact.name else fact.module
+    return ".".join(part for part in (fact.module, fact.name) if part)
 
 
 def _shown(fact: Import, target: str) -> str:

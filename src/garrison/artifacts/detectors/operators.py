@@ -1,6 +1,7 @@
 """Judges graph operators by what they do with which arguments: an ordinary checkpoint's saver is no alarm."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
 
 from garrison.artifacts.knowledge.engine_operators import engines
@@ -16,7 +17,9 @@ from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 
 _STANDARD_STREAMS = ("stderr", "stdout", "log(")
-_PYTHON_OPERATORS = ("pyop", "pyfunc", "python", "pyoperator")
+_ONNX_OWN = ("", "ai.onnx")
+_PYTHON_OPERATOR = re.compile(r"^py_?(?:op|func|custom)|python", re.IGNORECASE)
+"""`PyOp` of ONNX Runtime and its extensions, `PythonOp` of its training, `PyFunc`."""
 
 
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
@@ -72,11 +75,13 @@ def _leaves(value: str) -> bool:
 
 
 def _onnx(fact: Operator) -> tuple[str, Severity, str] | None:
+    shown = f"{fact.domain or 'ai.onnx'}::{fact.name}"
+    if _PYTHON_OPERATOR.search(fact.name):
+        return "python-operator", Severity.HIGH, f"the operator {shown} calls Python code outside the model"
     if fact.domain in onnx_domains():
         return None
-    named = f"{fact.domain}.{fact.name}".lower()
-    shown = f"{fact.domain or '(no domain)'}::{fact.name}"
-    if any(word in named for word in _PYTHON_OPERATORS):
-        return "python-operator", Severity.HIGH, f"the operator {shown} calls Python code outside the model"
-    message = f"the operator {shown} is no part of ONNX or of a known runtime; a library must be loaded for it"
+    if fact.domain in _ONNX_OWN:
+        message = f"the operator {shown} is in no version of ONNX; a library must be loaded for it"
+    else:
+        message = f"the operator {shown} is no part of ONNX or of a known runtime; a library must be loaded for it"
     return "custom-operator", Severity.MEDIUM, message

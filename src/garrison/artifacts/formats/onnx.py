@@ -1,39 +1,70 @@
-"""ONNX models: operators of unknown makers, and tensors kept in other files.
+"""ONNX models: operators of unknown makers, code that operators name, and data kept in other files.
 
 Source: `onnx/onnx.proto` (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, FunctionProto).
 """
 
+from collections.abc import Iterator
+from math import prod
+
+from garrison.artifacts.knowledge.operators import onnx_operators
 from garrison.artifacts.wire.protobuf import LENGTH, VARINT, Span, Wire, shape
-from garrison.core.facts import Artifact, Operator, Reference
+from garrison.core.errors import Malformed
+from garrison.core.facts import Anomaly, AnyFact, Artifact, Import, Operator, Reference
 from garrison.sources.source import Context, Extracted, Source
 
-_MODEL = {
-    1: VARINT,
-    2: LENGTH,
-    3: LENGTH,
-    4: LENGTH,
-    5: VARINT,
-    6: LENGTH,
-    7: LENGTH,
-    8: LENGTH,
-    14: LENGTH,
-    20: LENGTH,
-}
-_MODEL_FIELDS = {**_MODEL, 25: LENGTH, 26: LENGTH}
-_STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"})
+_MODEL = {1: VARINT, 2: LENGTH, 3: LENGTH, 4: LENGTH, 5: VARINT, 6: LENGTH, 7: LENGTH, 8: LENGTH, 14: LENGTH}
+_MODEL |= {20: LENGTH, 25: LENGTH, 26: LENGTH}
+_OWN = frozenset({"", "ai.onnx"})
+_STANDARD = frozenset({"ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"})
 _METADATA = 200
+_TEMPLATE = 1 << 20
+_NODE_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
+_MEMORY = "_ORT_MEM_ADDR_"
+"""ONNX Runtime's own mark for a tensor that lies at an address of the process."""
+_TEXTS = frozenset({"module", "class_name", "compute", "func_name", "ep_cache_context"})
+_LONGEST_PATH = 1024
 
 
 def sniff(source: Source) -> bool:
-    """A message with an IR version, and a graph or operator sets, and nothing else at its top."""
+    """A message with a graph of named operators, and an IR version or operator sets beside it.
+
+    Fields that the format does not have are skipped as its readers skip them.
+    """
     head = source.reader.pread(0, 2)
-    if len(head) < 2 or head[0] not in (0x08, 0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42, 0x72):
+    if len(head) < 2 or head[0] & 7 not in (VARINT, LENGTH, 1, 3, 5):
         return False
     fields = shape(source.reader)
-    if not fields or any(_MODEL_FIELDS.get(number) != kind for number, kind in fields):
+    if not fields or any(_MODEL.get(number, kind) != kind for number, kind in fields):
         return False
     numbers = {number for number, _ in fields}
-    return 7 in numbers and bool(numbers & {1, 8}) and sum(number == 7 for number, _ in fields) == 1
+    if not numbers & {1, 8} or not (7 in numbers or len(fields) >= 64) or len(numbers - set(_MODEL)) > 4:
+        return False
+    wire = Wire(source.reader)
+    try:
+        for graph in wire.spans(wire.whole(), 7):
+            return _looks_like_graph(wire, graph)
+    except Malformed:
+        return False
+    return False
+
+
+def _looks_like_graph(wire: Wire, graph: Span) -> bool:
+    for number, kind, value in wire.fields(graph):
+        if number == 1 and isinstance(value, Span):
+            inner = {field for field, _, _ in wire.fields(value)}
+            return inner <= _NODE_FIELDS and 4 in inner
+        if number in (2, 5, 11, 12) and kind != LENGTH:
+            return False
+    return True
+
+
+class _Totals:
+    """What the inventory says of a model."""
+
+    def __init__(self) -> None:
+        self.nodes = self.tensors = self.parameters = 0
+        self.functions: set[tuple[str, str]] = set()
+        self.operators: dict[tuple[str, str], int] = {}
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -43,36 +74,54 @@ def extract(source: Source, context: Context) -> Extracted:
     domains: dict[str, int] = {}
     parts: list[tuple[str, Span]] = []
     metadata: list[tuple[str, Span]] = []
-    for number, _, value in wire.fields(wire.whole()):
-        if number == 1 and isinstance(value, int):
-            details["ir_version"] = value
-        elif number in (2, 3) and isinstance(value, Span):
-            details["producer" if number == 2 else "producer_version"] = wire.text(value, 100)
-        elif number == 7 and isinstance(value, Span):
-            parts.append(("graph", value))
-        elif number == 8 and isinstance(value, Span):
-            domain, version = "", 0
-            for inner, _, item in wire.fields(value):
-                if inner == 1 and isinstance(item, Span):
-                    domain = wire.text(item, 200)
-                elif inner == 2 and isinstance(item, int):
-                    version = item
-            domains[domain] = version
-        elif number == 14 and isinstance(value, Span) and len(metadata) < _METADATA:
-            metadata.append(_property(wire, value))
-        elif number == 20 and isinstance(value, Span):
-            parts += [("training graph", graph) for graph in wire.spans(value, 1, 2)]
-        elif number == 25 and isinstance(value, Span):
-            parts.append(("function", value))
-    details["operator_sets"] = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in domains.items())[
-        :300
-    ]
+    problem: Malformed | None = None
+    totals = _Totals()
+    facts: list[AnyFact] = []
+    try:
+        for number, _, value in wire.fields(wire.whole()):
+            if number in (1, 5) and isinstance(value, int):
+                details["ir_version" if number == 1 else "model_version"] = value
+            elif not isinstance(value, Span):
+                continue
+            elif number in (2, 3):
+                details["producer" if number == 2 else "producer_version"] = wire.text(value, 100)
+            elif number == 7:
+                parts.append(("graph", value))
+            elif number == 8:
+                domains.update((_operator_set(wire, value),))
+            elif number == 14 and len(metadata) < _METADATA:
+                metadata.append(_property(wire, value))
+            elif number == 20:
+                parts += [("training graph", graph) for graph in wire.spans(value, 1, 2)]
+            elif number == 25:
+                parts.append(("function", value))
+    except Malformed as error:
+        problem = error
+    try:
+        facts = list(_graphs(wire, context, parts, totals))
+    except Malformed as error:
+        problem = problem or error
+    sets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in domains.items())
+    details |= {"operator_sets": sets[:300], "operators": totals.nodes, "tensors": totals.tensors}
+    details["parameters"] = totals.parameters
     yield Artifact(format="onnx", details=details)
-    yield from _graphs(wire, context, parts)
+    yield from facts
     for key, span in metadata:
-        text = wire.text(span, 1 << 20)
+        text = wire.text(span, _TEMPLATE)
         if "{%" in text or "{{" in text:
             yield source.member(f"metadata {key}", text.encode(), loaded_as=("jinja",))
+    if problem is not None:
+        raise problem
+
+
+def _operator_set(wire: Wire, span: Span) -> tuple[str, int]:
+    domain, version = "", 0
+    for number, _, item in wire.fields(span):
+        if number == 1 and isinstance(item, Span):
+            domain = wire.text(item, 200)
+        elif number == 2 and isinstance(item, int):
+            version = item
+    return domain, version
 
 
 def _property(wire: Wire, span: Span) -> tuple[str, Span]:
@@ -85,71 +134,140 @@ def _property(wire: Wire, span: Span) -> tuple[str, Span]:
     return key, value
 
 
-def _graphs(wire: Wire, context: Context, parts: list[tuple[str, Span]]) -> Extracted:
+def _graphs(wire: Wire, context: Context, parts: list[tuple[str, Span]], totals: _Totals) -> Iterator[AnyFact]:
     """Graphs, functions and the graphs in attributes of their nodes, without recursion."""
-    operators: dict[tuple[str, str], int] = {}
-    functions: set[tuple[str, str]] = set()
     nodes: list[Span] = []
-    depth = 0
     while parts or nodes:
         context.check_time()
         if nodes:
-            node = nodes.pop()
-            domain = name = ""
-            for number, _, value in wire.fields(node):
-                if isinstance(value, Span):
-                    if number == 4:
-                        name = wire.text(value, 200)
-                    elif number == 7:
-                        domain = wire.text(value, 200)
-                    elif number == 5:
-                        for inner, _, item in wire.fields(value):
-                            if isinstance(item, Span):
-                                if inner in (5, 10):
-                                    yield from _tensor(wire, item)
-                                elif inner in (22, 23):
-                                    for part in wire.spans(item, 1, 2):
-                                        yield from _tensor(wire, part)
-                                elif inner in (6, 11):
-                                    parts.append(("subgraph", item))
-                                    depth += 1
-            operators[domain, name] = operators.get((domain, name), 0) + 1
+            yield from _node(wire, nodes.pop(), parts, totals)
             continue
         kind, graph = parts.pop()
-        function_name = function_domain = ""
+        if kind == "function":
+            yield from _function(wire, graph, nodes, parts, totals)
+            continue
         for number, _, value in wire.fields(graph):
             if not isinstance(value, Span):
                 continue
-            if kind == "function":
-                if number == 7:
-                    nodes.append(value)
-                elif number == 1:
-                    function_name = wire.text(value, 200)
-                elif number == 10:
-                    function_domain = wire.text(value, 200)
-            elif number == 1:
+            if number == 1:
                 nodes.append(value)
             elif number == 5:
-                yield from _tensor(wire, value)
+                yield from _tensor(wire, value, totals)
             elif number == 15:
                 for part in wire.spans(value, 1, 2):
-                    yield from _tensor(wire, part)
-        if kind == "function":
-            functions.add((function_domain, function_name))
-    for (domain, name), count in operators.items():
-        if domain not in _STANDARD and (domain, name) not in functions:
+                    yield from _tensor(wire, part, totals)
+    for (domain, name), count in totals.operators.items():
+        known = name in onnx_operators() if domain in _OWN else domain in _STANDARD
+        if not known and (domain, name) not in totals.functions:
             yield Operator(framework="onnx", domain=domain, name=name, count=count)
 
 
-def _tensor(wire: Wire, span: Span) -> Extracted:
+def _function(
+    wire: Wire, span: Span, nodes: list[Span], parts: list[tuple[str, Span]], totals: _Totals
+) -> Iterator[AnyFact]:
+    name = domain = ""
+    for number, _, value in wire.fields(span):
+        if not isinstance(value, Span):
+            continue
+        if number == 7:
+            nodes.append(value)
+        elif number == 1:
+            name = wire.text(value, 200)
+        elif number == 10:
+            domain = wire.text(value, 200)
+        elif number == 11:  # defaults of the function's attributes
+            yield from _attribute(wire, value, parts, totals)
+    totals.functions.add((domain, name))
+
+
+def _node(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: _Totals) -> Iterator[AnyFact]:
+    domain = name = label = ""
+    texts: dict[str, str] = {}
+    embedded = True
+    for number, _, value in wire.fields(span):
+        if not isinstance(value, Span):
+            continue
+        if number == 3:
+            label = wire.text(value, 200)
+        elif number == 4:
+            name = wire.text(value, 200)
+        elif number == 7:
+            domain = wire.text(value, 200)
+        elif number == 5:
+            key, text, whole = _simple_attribute(wire, value)
+            if text is not None and key in _TEXTS:
+                texts[key] = text
+            elif key == "embed_mode":
+                embedded = whole != 0
+            yield from _attribute(wire, value, parts, totals)
+    totals.nodes += 1
+    totals.operators[domain, name] = totals.operators.get((domain, name), 0) + 1
+    place = f"node {label!r}" if label else f"operator {name}"
+    if name == "EPContext" and not embedded and "ep_cache_context" in texts:
+        detail = "the compiled model of an execution provider"
+        yield Reference(target=texts["ep_cache_context"], role="external-data", detail=detail, place=place)
+    yield from _python(domain, name, texts, place)
+
+
+def _python(domain: str, name: str, texts: dict[str, str], place: str) -> Iterator[AnyFact]:
+    """What ONNX Runtime's Python operators import: a module with a class, or a class by its whole name."""
+    if not name.lower().startswith("py"):
+        return
+    if "module" in texts and "class_name" in texts:
+        yield Import(module=texts["module"], name=texts["class_name"], origin="onnx", usage="call", place=place)
+    elif "." in texts.get("func_name", ""):
+        module, _, last = texts["func_name"].rpartition(".")
+        yield Import(module=module, name=last, origin="onnx", usage="call", place=place)
+
+
+def _simple_attribute(wire: Wire, span: Span) -> tuple[str, str | None, int | None]:
+    """Name, short text and number of an attribute."""
+    name, text, whole = "", None, None
+    for number, _, value in wire.fields(span):
+        if number == 1 and isinstance(value, Span):
+            name = wire.text(value, 100)
+        elif number == 4 and isinstance(value, Span) and value.size <= _LONGEST_PATH:
+            text = wire.text(value)
+        elif number == 3 and isinstance(value, int):
+            whole = value
+    return name, text, whole
+
+
+def _attribute(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: _Totals) -> Iterator[AnyFact]:
+    """Tensors, sparse tensors and graphs that an attribute holds."""
+    for number, _, value in wire.fields(span):
+        if not isinstance(value, Span):
+            continue
+        if number in (5, 10):
+            yield from _tensor(wire, value, totals)
+        elif number in (22, 23):
+            for part in wire.spans(value, 1, 2):
+                yield from _tensor(wire, part, totals)
+        elif number in (6, 11):
+            parts.append(("subgraph", value))
+
+
+def _tensor(wire: Wire, span: Span, totals: _Totals) -> Iterator[AnyFact]:
     name = ""
     external: dict[str, str] = {}
+    dimensions: list[int] = []
     for number, kind, value in wire.fields(span):
-        if number == 8 and isinstance(value, Span):
+        if number == 1 and isinstance(value, int):
+            dimensions.append(value)
+        elif number == 1 and isinstance(value, Span) and value.size <= _LONGEST_PATH:
+            dimensions += wire.numbers(value)
+        elif number == 8 and isinstance(value, Span):
             name = wire.text(value, 200)
         elif number == 13 and isinstance(value, Span) and kind == LENGTH:
             key, text = _property(wire, value)
             external[key] = wire.text(text, 2000)
+    totals.tensors += 1
+    totals.parameters += min(prod(dimensions), 1 << 60)
     if "location" in external:
         detail = f"tensor {name!r}" if name else "a tensor"
+        if _MEMORY in external["location"]:
+            where = external.get("offset", "0")
+            said = f"reads {external.get('length', 'some')} bytes at address {where} of the process"
+            yield Anomaly(what="onnx-memory-address", detail=said, place=detail)
+            return
         yield Reference(target=external["location"], role="external-data", trigger="load", place=detail)

@@ -21,6 +21,7 @@ class _Knowledge(msgspec.Struct, frozen=True):
     tensorflow: dict[str, OperatorEntry]
     torchscript: dict[str, OperatorEntry]
     onnx_domains: dict[str, str]
+    onnx_operators: dict[str, str]
 
 
 @functools.cache
@@ -40,3 +41,9 @@ def torchscript_operators() -> dict[str, OperatorEntry]:
 def onnx_domains() -> dict[str, str]:
     """Operator domains of known makers, with who they are."""
     return _knowledge().onnx_domains
+
+
+@functools.cache
+def onnx_operators() -> frozenset[str]:
+    """Operators of ONNX's own domain, of all versions."""
+    return frozenset(name for names in _knowledge().onnx_operators.values() for name in names.split())

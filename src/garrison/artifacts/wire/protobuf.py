@@ -12,6 +12,7 @@ from garrison.sources.reader import Reader
 
 _BUFFER = 1 << 18
 _FIELDS = 20_000_000
+_GROUPS = 100
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
 
 
@@ -65,8 +66,31 @@ class Wire:
     def fields(self, span: Span) -> Iterator[tuple[int, int, "int | Span"]]:
         """Number, wire type and value of each field: a number, or the span of a length-delimited one.
 
-        Raises `Malformed` where the bytes are no message, and `LimitExceeded` past 20 million fields.
+        Groups are stepped over, as readers do with fields that they don't know. Raises `Malformed` where the bytes are
+        no message, and `LimitExceeded` past 20 million fields.
         """
+        groups: list[int] = []
+        for number, kind, value in self._fields(span):
+            if kind == START_GROUP:
+                groups.append(number)
+                if len(groups) > _GROUPS:
+                    raise Malformed("groups inside groups without end")
+            elif kind == END_GROUP:
+                if not groups or groups.pop() != number:
+                    raise Malformed(f"a group {number} ends that never began")
+            elif not groups:
+                yield number, kind, value
+        if groups:
+            raise Malformed(f"the group {groups[-1]} has no end")
+
+    def numbers(self, span: Span) -> Iterator[int]:
+        """The numbers of a packed field."""
+        position = span.start
+        while position < span.end:
+            value, position = self._varint(position, span.end)
+            yield value
+
+    def _fields(self, span: Span) -> Iterator[tuple[int, int, "int | Span"]]:
         position, end = span.start, span.end
         while position < end:
             self._read += 1
@@ -89,6 +113,8 @@ class Wire:
                 position += 8 if kind == FIXED64 else 4
                 if position > end:
                     raise Malformed(f"a message ends too early at {end:#x}")
+                yield number, kind, 0
+            elif kind in (START_GROUP, END_GROUP):
                 yield number, kind, 0
             else:
                 raise Malformed(f"wire type {kind} at {position:#x}")
