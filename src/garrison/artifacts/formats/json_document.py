@@ -3,6 +3,7 @@
 Recognised by what they hold, not by their names, since any of them may be renamed.
 """
 
+from garrison.artifacts import engine_documents
 from garrison.artifacts.documents import walk
 from garrison.core.errors import Malformed
 from garrison.core.facts import Artifact
@@ -33,6 +34,7 @@ def extract(source: Source, context: Context) -> Extracted:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         document = _as_python_reads_it(data, error)
     yield from walk(source, document)
+    yield from engine_documents.inspect(document, context)
 
 
 def _as_python_reads_it(data: bytes, error: Exception) -> object:
