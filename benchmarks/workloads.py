@@ -60,7 +60,7 @@ def _forests(path: Path) -> None:
     from sklearn.ensemble import RandomForestClassifier
 
     random = numpy.random.default_rng(0)
-    forest = RandomForestClassifier(n_estimators=80, n_jobs=2, random_state=0)
+    forest = RandomForestClassifier(n_estimators=165, n_jobs=2, random_state=0)
     forest.fit(random.random((40_000, 20)), random.integers(0, 2, 40_000))
     (path.parent / "forest.pkl").write_bytes(pickle.dumps(forest))
     joblib.dump(forest, path.parent / "forest.joblib")
