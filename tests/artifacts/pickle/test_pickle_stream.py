@@ -86,6 +86,17 @@ def test_ordinary_pickles_pass_without_a_word(what: str, protocol: int) -> None:
     assert examine_bytes(data, "model.pkl")[-1].state == "examined"
 
 
+@pytest.mark.parametrize(
+    "kind", ["u1", "u4", "<u8", ">i2", "f2", "f8", "c8", "c16", "?", "S5", "U3", "V4", "M8[ns]", "m8[s]", "i4,f8"]
+)
+def test_joblib_arrays_of_every_kind_are_read_to_their_end(kind: str) -> None:
+    file = io.BytesIO()
+    joblib.dump([numpy.zeros(700, kind), "behind"], file)
+    (examination,) = examine_bytes(file.getvalue(), "model.joblib")
+    assert examination.state == "examined", examination.reason
+    assert findings_of(file.getvalue(), "model.joblib") == []
+
+
 @pytest.mark.parametrize("compress", [0, 3, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
 def test_joblib_with_raw_arrays_passes_and_is_read_to_its_end(compress: object) -> None:
     file = io.BytesIO()
