@@ -149,4 +149,4 @@ def _opaque(examinations: Sequence[Examination]) -> bool:
     """Whether something runs that cannot be judged from its bytes: machine code or an engine's plan."""
     from garrison.core.facts import Native
 
-    return any(type(fact) is Native for e in examinations for fact in e.facts)
+    return any(type(fact) is Native and fact.form != "script" for e in examinations for fact in e.facts)

@@ -79,13 +79,18 @@ def identify(source: Source) -> list[Format]:
     for entry in tails:
         if entry not in found and _ask(entry, source):
             found.append(entry)
-    if not found:
+    if not found or (_behind(found) and not head.startswith(b"PK")):
         text = looks_like_text(head)
         for entry in sniffed:
             if (text or not entry.text) and _ask(entry, source):
                 found.append(entry)
                 break
     return found
+
+
+def _behind(found: list[Format]) -> bool:
+    """Whether only a container's end was recognised, so that its beginning may be something else."""
+    return all(entry.tail and entry.container for entry in found)
 
 
 def _ask(entry: Format, source: Source) -> bool:
