@@ -25,16 +25,21 @@ def sniff(source: Source) -> bool:
 
 def extract(source: Source, context: Context) -> Extracted:
     """What loaders of this document act on."""
-    import msgspec
-
     data = source.reader.whole(context.limits.buffer)
     yield Artifact(format="json")
-    try:
-        document = msgspec.json.decode(data.lstrip(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        document = _as_python_reads_it(data, error)
+    document = parse(data)
     yield from walk(source, document)
     yield from engine_documents.inspect(document, context)
+
+
+def parse(data: bytes) -> object:
+    """The document, as generously as loaders read it. Raises `Malformed`."""
+    import msgspec
+
+    try:
+        return msgspec.json.decode(data.lstrip(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return _as_python_reads_it(data, error)
 
 
 def _as_python_reads_it(data: bytes, error: Exception) -> object:
