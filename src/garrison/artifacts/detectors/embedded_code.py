@@ -3,32 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from garrison.artifacts.knowledge import imports as knowledge
+from garrison.artifacts.knowledge import languages
 from garrison.core.facts import EmbeddedCode, Examination
 from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 
-_SHELL_NAMES = {
-    "r": frozenset(
-        {
-            "system",
-            "system2",
-            "shell",
-            "eval",
-            "source",
-            "download.file",
-            "url",
-            "file.remove",
-            "unlink",
-            "Sys.setenv",
-            "parse",
-        }
-    ),
-    "lua": frozenset(
-        {"os.execute", "io.popen", "os.remove", "loadstring", "load", "dofile", "require", "package.loadlib", "io.open"}
-    ),
-    "torchscript": frozenset(),
-}
+_WHEN = {"load": "runs when the artifact is loaded", "use": "runs when the model is used", "carried": "is carried"}
 _BENIGN_EFFECTS = frozenset({"function", "process", "inspect"})
 
 
@@ -46,10 +27,10 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
 
 
 def _judge(fact: EmbeddedCode) -> tuple[str, Severity | None, str]:
-    dangerous = [does for name in fact.names if (does := _dangerous(fact.language, name)) is not None]
-    what = f"{fact.language} code ({fact.form})"
-    when = {"load": "runs when the artifact is loaded", "use": "runs when the model is used", "carried": "is carried"}
-    said = f"{what} {when[fact.trigger]}"
+    said = f"{fact.language} code ({fact.form}) {_WHEN[fact.trigger]}"
+    if languages.is_known(fact.language):
+        return _by_language(fact, said)
+    dangerous = [does for name in fact.names if (does := _dangerous(name)) is not None]
     if dangerous:
         severity = Severity.MEDIUM if fact.trigger == "carried" else Severity.CRITICAL
         return "dangerous-embedded-code", severity, f"{said}; it refers to {', '.join(dict.fromkeys(dangerous))[:300]}"
@@ -62,10 +43,23 @@ def _judge(fact: EmbeddedCode) -> tuple[str, Severity | None, str]:
     return "embedded-code", Severity.HIGH, f"{said}{names}"
 
 
-def _dangerous(language: str, name: str) -> str | None:
+def _by_language(fact: EmbeddedCode, said: str) -> tuple[str, Severity | None, str]:
+    """Code of a language whose functions `languages.json` knows."""
+    language, trigger = fact.language, fact.trigger
+    shown = f": {fact.excerpt[:160]}" if fact.excerpt else ""
+    graded = [(name, grade) for name in fact.names if (grade := languages.severity(language, name, trigger))]
+    if graded:
+        worst = max((grade for _, grade in graded), key=lambda grade: grade.rank)
+        said = f"{said}; it calls " + ", ".join(
+            f"{name} (which {languages.does(language, name)})" for name, _ in graded[:6]
+        )
+        return "dangerous-embedded-code", worst, f"{said}{shown}"
+    safe = all(languages.is_safe(language, name) for name in fact.names)
+    return "embedded-code", languages.severity_without(language, trigger, safe=safe), f"{said}{shown}"
+
+
+def _dangerous(name: str) -> str | None:
     """The name with what it does, where that is dangerous."""
-    if language in _SHELL_NAMES:
-        return name if name in _SHELL_NAMES[language] else None
     if "." in name:
         verdict = knowledge.verdict(*name.split(".", 1))
     else:
