@@ -1,62 +1,85 @@
 """Walks plain documents, as JSON, YAML and TOML give them, for what loaders act on.
 
-`_target_` (Hydra: `hydra/_internal/instantiate/_instantiate2.py`), `auto_map` (transformers:
-`dynamic_module_utils.py`), templates in any string, Keras configurations, MLServer's `implementation`, MLflow's
-`loader_module`, and locations that are fetched.
+`_target_` (Hydra: `hydra/_internal/instantiate/_instantiate2.py`), `target` with `params` (the loaders of latent
+diffusion and NeMo), OmegaConf's resolvers, templates in any string, Keras configurations, shards, and what the
+documents of hubs and servers do (`hub_documents`, `serving_documents`).
 """
 
+import re
 from typing import Any
 
-from garrison.core.facts import Import, Reference
-from garrison.sources.source import Extracted, Source
+from garrison.artifacts import hub_documents, serving_documents
+from garrison.artifacts.program_text import is_program_text
+from garrison.core.errors import LimitExceeded
+from garrison.core.facts import Anomaly, Import, Reference
+from garrison.sources.source import Context, Extracted, Source
 
 _VALUES = 2_000_000
-_TEMPLATE = 1 << 20
-_TEMPLATES = 200
-_FETCHED = {
-    "custom_pipeline": "remote-code",
-    "custom_pipelines": "remote-code",
-    "environment_tarball": "download",
-    "artifact_path": "file-read",
-}
+_TEMPLATES = 2_000
 _TARGETS = ("_target_", "__target__")
+_INTERPOLATION = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")
+_RESOLVED = re.compile(r"\$\{\s*[A-Za-z_][\w.]*\s*:(.*)\}", re.DOTALL)
+_DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_LOOKING_UP = frozenset({"get_class", "get_method", "get_object", "get_static_method"})
+_PROGRAM = 4096
+_PROGRAMS = 2_000
 
 
-def walk(source: Source, document: object) -> Extracted:
+def walk(source: Source, document: object, context: Context | None = None) -> Extracted:
     """Facts about a document and the templates inside it; shared parts are visited once."""
-    pending: list[tuple[str, object]] = [("", document)]
-    seen: set[int] = set()
-    templates = 0
     if _is_keras(document):
         from garrison.artifacts import keras_config
 
         yield from keras_config.walk(document)
-    for _ in range(_VALUES):
-        if not pending:
-            return
+    yield from hub_documents.whole(document)
+    yield from serving_documents.whole(document)
+    pending: list[tuple[str, object]] = [("", document)]
+    seen: set[int] = set()
+    visited = templates = programs = 0
+    while pending:
         place, value = pending.pop()
+        visited += 1
+        if context is not None and visited % 4096 == 0:
+            context.check_time()
+        if visited > _VALUES:
+            raise LimitExceeded("facts", f"a document of more than {_VALUES} parts")
+        if isinstance(value, dict | list):
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
         if isinstance(value, dict):
-            if id(value) in seen:
-                continue
-            seen.add(id(value))
-            yield from _mapping(place, value)
-            for key, item in value.items():
-                if isinstance(item, dict | list) or (isinstance(item, str) and _is_template(item)):
-                    pending.append((f"{place}.{key}" if place else str(key), item))
+            yield from _mapping(place, value, document)
+            pending += [
+                (f"{place}.{key}" if place else str(key), item) for key, item in value.items() if _matters(item)
+            ]
         elif isinstance(value, list):
-            if id(value) in seen:
-                continue
-            seen.add(id(value))
-            for index, item in enumerate(value):
-                if isinstance(item, dict | list) or (isinstance(item, str) and _is_template(item)):
-                    pending.append((f"{place}[{index}]", item))
-        elif isinstance(value, str) and templates < _TEMPLATES:
-            templates += 1
-            yield source.member(place or "template", value[:_TEMPLATE].encode("utf-8", "replace"), loaded_as=("jinja",))
+            pending += [(f"{place}[{index}]", item) for index, item in enumerate(value) if _matters(item)]
+        elif isinstance(value, str):
+            if _is_template(value):
+                templates += 1
+                if templates > _TEMPLATES:
+                    raise LimitExceeded("facts", f"a document of more than {_TEMPLATES} templates")
+                yield source.member(place or "template", value.encode("utf-8", "replace"), loaded_as=("jinja",))
+            elif "${" in value:
+                yield from _resolver(place, value)
+            elif programs < _PROGRAMS:
+                programs += 1
+                yield from _program(place, value)
+
+
+def _matters(item: object) -> bool:
+    """Whether a value is worth a visit: it has parts, or it may be a template, a resolver or a program."""
+    if isinstance(item, str):
+        return "{%" in item or "{{" in item or "${" in item or ("(" in item and ")" in item)
+    return isinstance(item, dict | list)
 
 
 def _is_template(text: str) -> bool:
-    return "{%" in text or ("{{" in text and "}}" in text)
+    """Statements, or an expression with something in it: `{{ }}` alone is a token of many vocabularies."""
+    if "{%" in text:
+        return True
+    start, end = text.find("{{"), text.rfind("}}")
+    return 0 <= start < end and any(letter.isalnum() or letter in "\"'_([" for letter in text[start:end])
 
 
 def _is_keras(document: object) -> bool:
@@ -67,42 +90,100 @@ def _is_keras(document: object) -> bool:
     )
 
 
-def _mapping(place: str, value: dict[Any, Any]) -> Extracted:
+def _mapping(place: str, value: dict[Any, Any], document: object) -> Extracted:
     for key in _TARGETS:
         target = value.get(key)
         if isinstance(target, str) and target:
-            module, _, name = target.rpartition(".")
-            yield Import(
-                module=module,
-                name=name,
-                origin="hydra",
-                usage="reference" if value.get("_partial_") is True else "call",
-                arguments=_arguments(value),
-                place=place,
-            )
-    auto_map = value.get("auto_map")
-    if isinstance(auto_map, dict):
-        for name, target in auto_map.items():
-            for one in target if isinstance(target, list) else [target]:
-                if isinstance(one, str):
-                    yield Reference(target=one, role="remote-code", trigger="load", detail=str(name), place="auto_map")
-    implementation = value.get("implementation")
-    if isinstance(implementation, str) and "parameters" in value and "." in implementation:
-        module, _, name = implementation.rpartition(".")
-        yield Import(module=module, name=name, origin="mlserver", usage="call", place="implementation")
-        uri = value["parameters"].get("uri") if isinstance(value["parameters"], dict) else None
-        if isinstance(uri, str):
-            yield Reference(target=uri, role="model", trigger="load", place="parameters.uri")
-    loader = value.get("loader_module")
-    if isinstance(loader, str) and loader:
-        yield Import(module=loader, name="_load_pyfunc", origin="mlflow", usage="call", place=place)
-    for key, role in _FETCHED.items():
-        if isinstance(value.get(key), str):
-            yield Reference(target=value[key], role=role, trigger="load", place=f"{place}.{key}".lstrip("."))
+            yield from _target(place, value, _interpolated(target, document))
+    target = value.get("target")
+    if isinstance(target, str) and _DOTTED.fullmatch(target) and ("params" in value or "nemo_version" in value):
+        yield from _target(place, value, target, origin="configuration")
+    yield from hub_documents.mapping(place, value)
+    yield from serving_documents.mapping(place, value)
     weights = value.get("weight_map")
     if isinstance(weights, dict):
         for name in dict.fromkeys(item for item in weights.values() if isinstance(item, str)):
             yield Reference(target=name, role="external-data", trigger="load", detail="a shard", place="weight_map")
+    path = value.get("searchpath")
+    for one in path if isinstance(path, list) and place in ("hydra", "") else []:
+        if isinstance(one, str) and not one.startswith("pkg://"):
+            plain = one.removeprefix("file://")
+            yield Reference(target=plain, role="search-path", detail="Hydra reads configurations there", place=place)
+
+
+def _target(place: str, value: dict[Any, Any], target: str, origin: str = "hydra") -> Extracted:
+    module, _, name = target.rpartition(".")
+    path = value.get("path")
+    if module in ("hydra.utils", "hydra._internal.utils") and name in _LOOKING_UP and isinstance(path, str):
+        # Hydra's own functions look up what `path` names, and no more.
+        module, _, name = path.rpartition(".")
+        yield Import(module=module, name=name, origin=origin, place=place)
+        return
+    yield Import(
+        module=module,
+        name=name,
+        origin=origin,
+        usage="reference" if value.get("_partial_") is True else "call",
+        arguments=_arguments(value),
+        place=place,
+    )
+
+
+def _interpolated(target: str, document: object) -> str:
+    """A target with `${a.b}` put in where the document itself says what that is."""
+
+    def look_up(match: re.Match[str]) -> str:
+        found = document
+        for part in match[1].split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found if isinstance(found, str) else match[0]
+
+    for _ in range(4):
+        target = _INTERPOLATION.sub(look_up, target)[:_PROGRAM]
+    return target
+
+
+def _resolver(place: str, text: str) -> Extracted:
+    """OmegaConf calls a resolver with what follows the colon; projects register `eval` as one."""
+    found = _RESOLVED.search(text[:_PROGRAM])
+    if found and (is_program_text(found[1]) or "__" in found[1]):
+        detail = f"a resolver is given program text: {text[:200]!r}"
+        yield Anomaly(what="resolver-code", detail=detail, place=place)
+
+
+def _program(place: str, text: str) -> Extracted:
+    """Program text as a value: nothing that garrison knows runs it, but no configuration needs it."""
+    if len(text) > _PROGRAM or not is_program_text(text) or "\n\n" in text:
+        return
+    called = dangerous_calls(text)
+    if called:
+        detail = f"the value is Python that calls {', '.join(called)}: {text[:160]!r}"
+        yield Anomaly(what="program-text", detail=detail, place=place)
+
+
+def dangerous_calls(text: str) -> list[str]:
+    """The dangerous functions that a text calls if it is Python."""
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return []
+    from garrison.artifacts.knowledge import source_calls
+    from garrison.artifacts.python_calls import Program
+
+    names = dict.fromkeys(f"{call.module}.{call.name}" for call in Program(tree).calls())
+    names.update(
+        dict.fromkeys(
+            ast.unparse(node.func)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        )
+    )
+    return [name for name in names if source_calls.dangerous(name)][:4]
 
 
 def _arguments(value: dict[Any, Any]) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class Import(Fact, frozen=True):
     arguments: tuple[str, ...] = ()
     """Literal arguments as Python would show them, `…` where a value is not literal."""
     count: int = 1
+    deferred: bool = False
+    """Source only: not while loading, but when the function that it stands in is called."""
 
 
 class EmbeddedCode(Fact, frozen=True):
@@ -64,7 +66,7 @@ class Reference(Fact, frozen=True):
     target: str
     role: str
     """`external-data`, `vocabulary`, `file-read`, `file-write`, `download`, `package-index`, `package`, `remote-code`,
-    `link`, `base-model`, `schema`, `entity`, `documentation`, `metadata`, ..."""
+    `code-file`, `source-import`, `link`, `base-model`, `schema`, `entity`, `documentation`, `metadata`, ..."""
     trigger: Literal["load", "use", "carried"] = "load"
     detail: str = ""
 

@@ -132,14 +132,16 @@ def _send(results: int, waiting: Iterable[Ready | Result]) -> None:
 def _encode(message: Ready | Result) -> bytes:
     try:
         return msgspec.msgpack.encode(message)
-    except UnicodeEncodeError:
-        # A hostile name can hold lone surrogates, which no encoding can carry.
+    except (UnicodeEncodeError, OverflowError):
+        # A hostile name can hold lone surrogates, and a hostile number any size: no encoding can carry them.
         return msgspec.msgpack.encode(_encodable(msgspec.to_builtins(message)))
 
 
 def _encodable(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << 63:
+        return hex(value)[:100]
     if isinstance(value, dict):
         return {_encodable(key): _encodable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

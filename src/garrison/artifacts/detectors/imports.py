@@ -41,6 +41,8 @@ _CODE = re.compile(
     re.IGNORECASE,
 )
 """Arguments that are program text."""
+_INTERPOLATION = re.compile(r"(?:[\w.]*\$\{[A-Za-z_][\w.]*\})+[\w.]*")
+"""A value of another file of the same configuration, as OmegaConf writes it."""
 _SHOWN = 160
 
 
@@ -116,6 +118,10 @@ def _dangerous(fact: Import, verdict: knowledge.Verdict, shown: str) -> tuple[st
                 return None
             return "attribute-reach", softened, f"loading {_does(fact)} {shown}, which {effect.does}"
     message = f"loading {_does(fact)} {shown}, which {effect.does} ({verdict.reason})"
+    if fact.origin == "hydra" and verdict.effect == "load" and fact.name == "from_pretrained":
+        # A configuration that names a model of the hub is ordinary; one that trusts its Python is not.
+        trusting = any(argument.startswith("trust_remote_code=True") for argument in fact.arguments)
+        severity = Severity.HIGH if trusting else Severity.LOW
     return "dangerous-import", severity, message
 
 
@@ -142,6 +148,8 @@ def _attribute(fact: Import, target: str) -> Severity | None:
 
 
 def _unknown(fact: Import, shown: str) -> tuple[str, Severity, str]:
+    if _INTERPOLATION.fullmatch(f"{fact.module}.{fact.name}".lstrip(".")):
+        return "unknown-import", Severity.MEDIUM, f"loading {_does(fact)} {shown}, which another configuration names"
     last = fact.name.rpartition(".")[2]
     if fact.usage in ("call", "method"):
         if last in _TELLING and fact.arguments:

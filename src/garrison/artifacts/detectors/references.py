@@ -18,7 +18,13 @@ _METADATA_SERVICES = (
     "fd00:ec2::254",
     "169.254.170.2",
 )
-_SILENT = frozenset({"documentation", "metadata", "base-model", "schema", "package"})
+_SILENT = frozenset(
+    {"documentation", "metadata", "base-model", "schema", "package", "package-index", "requirement-file"}
+    | {"source-import", "code-file"}
+)
+"""Roles that tell only where something comes from, and those that other detectors judge."""
+_ADMINISTERED = frozenset({"model", "environment", "search-path"})
+"""Paths that whoever runs a server sets: absolute ones are ordinary."""
 
 
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
@@ -40,6 +46,8 @@ def _judge(fact: Reference) -> tuple[str, Severity, str] | None:
     if any(service in fact.target for service in _METADATA_SERVICES):
         return "cloud-metadata-reference", Severity.CRITICAL, f"{what} is a cloud's metadata service"
     if fact.role == "remote-code":
+        if fact.target.startswith(("/", "~", "\\")) or _DRIVE.match(fact.target) or "../" in fact.target:
+            return "escaping-reference", Severity.HIGH, f"{what} is Python outside the model's folder"
         cross = "--" in fact.target
         message = f"{what} is Python that loading runs when remote code is trusted"
         if cross:
@@ -50,6 +58,8 @@ def _judge(fact: Reference) -> tuple[str, Severity, str] | None:
         severity = Severity.HIGH if fact.trigger == "load" else Severity.MEDIUM
         return "remote-reference", severity, f"{what} is fetched over the network"
     path = fact.target.replace("\\", "/")
+    if fact.role in _ADMINISTERED and (path.startswith(("/", "~")) or _DRIVE.match(fact.target)):
+        return "escaping-reference", Severity.LOW, f"{what} is an absolute path"
     if scheme or path.startswith(("/", "~")) or _DRIVE.match(fact.target):
         return "escaping-reference", Severity.HIGH, f"{what} is an absolute path"
     if posixpath.normpath(path).split("/")[0] == "..":

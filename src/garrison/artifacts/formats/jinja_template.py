@@ -6,16 +6,24 @@ from garrison.artifacts.jinja_reach import template
 from garrison.core.facts import Artifact
 from garrison.sources.source import Context, Extracted, Source
 
-_ENDINGS = (".jinja", ".jinja2", ".j2", ".template", ".tmpl")
+_ENDINGS = (".jinja", ".jinja2", ".j2")
+_OTHER_ENDINGS = (".template", ".tmpl")
 _STATEMENT = re.compile(rb"\{%-?\s*(?:for|if|set|macro|include|import|from|extends|block|call|filter|with|raw|do)\b")
 
 
 def sniff(source: Source) -> bool:
-    """Text with Jinja statements, or with expressions under a template's name."""
-    head = source.reader.pread(0, 1 << 16)
-    if _STATEMENT.search(head):
+    """A template's name, since loaders go by that; or text with Jinja statements that is no other document."""
+    if source.name.lower().endswith(_ENDINGS):
         return True
-    return source.name.lower().endswith(_ENDINGS) and b"{{" in head
+    if source.name.lower().endswith((".py", ".pyi")):
+        return False
+    head = source.reader.pread(0, 1 << 16)
+    named = source.name.lower().endswith(_OTHER_ENDINGS) and b"{{" in head
+    if not named and not _STATEMENT.search(head):
+        return False
+    from garrison.artifacts.formats import json_document, yaml_document
+
+    return not json_document.sniff(source) and not yaml_document.sniff(source)
 
 
 def extract(source: Source, context: Context) -> Extracted:

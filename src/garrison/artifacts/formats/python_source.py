@@ -1,31 +1,55 @@
-"""Python source: what it imports and calls, from its syntax tree. Nothing is imported or compiled."""
+"""Python source: what it imports and calls, from its syntax tree. Nothing is imported or compiled.
+
+Source: the grammar of the Python language reference, as `ast` reads it.
+"""
 
 import re
 
 from garrison.core.errors import Malformed, NotUnderstood
-from garrison.core.facts import Artifact, Import
+from garrison.core.facts import Artifact, Import, Reference
 from garrison.sources.source import Context, Extracted, Source
 
 _LONGEST = 4 << 20
-_CALLS = 500
+_SNIFFED = 1 << 20
+_NAMED = (".py", ".pyi", ".pyw")
 _LINE = re.compile(
-    rb"^(?:#!.*python|from [\w.]+ import \S|import [\w.]+(?: as \w+|, ?[\w.]+)*\s*(?:#.*)?$|(?:async )?def \w+\(|"
+    rb"^(?:from [\w.]+ import \S|import [\w.]+(?: as \w+|(?:, ?[\w.]+)*)\s*(?:[#;].*)?$|(?:async )?def \w+\(|"
     rb"class \w+[(:])",
     re.MULTILINE,
 )
 
 
 def sniff(source: Source) -> bool:
-    """Lines that only Python has, or the name of a Python file."""
-    if source.name.endswith((".py", ".pyi")):
+    """The name of a Python file, since importers go by that; or lines that only Python has, and the rest parses too."""
+    if source.name.lower().endswith(_NAMED):
         return True
-    return bool(_LINE.search(source.reader.pread(0, 4096)))
+    head = source.reader.pread(0, _SNIFFED)
+    if re.match(rb"#![^\n]*python", head):
+        return True
+    if len(head) == _SNIFFED or not _LINE.search(head[:4096]):
+        return False
+    return _parses(head)
+
+
+def _parses(data: bytes) -> bool:
+    import ast
+    import warnings
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(data)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def extract(source: Source, context: Context) -> Extracted:
-    """Calls by their full names, as far as imports tell."""
+    """Calls by their full names, and the modules beside it that it imports."""
     import ast
     import warnings
+
+    from garrison.artifacts.python_calls import Program
 
     data = source.reader.whole(context.limits.buffer)
     yield Artifact(format="python")
@@ -35,44 +59,23 @@ def extract(source: Source, context: Context) -> Extracted:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(data)
-    except (SyntaxError, ValueError, MemoryError) as error:
+    except (SyntaxError, ValueError) as error:
         raise Malformed(f"not valid Python: {str(error)[:100]}") from None
-    names: dict[str, str] = {}
-    calls: dict[tuple[str, str], int] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                names[alias.asname or alias.name.split(".")[0]] = (
-                    alias.name if alias.asname else alias.name.split(".")[0]
-                )
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            for alias in node.names:
-                names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and len(calls) < _CALLS:
-            dotted = _dotted(node.func)
-            if dotted:
-                first, _, rest = dotted.partition(".")
-                resolved = names.get(first)
-                if resolved is None:
-                    full = f"builtins.{dotted}" if not rest else ""
-                else:
-                    full = f"{resolved}.{rest}" if rest else resolved
-                module, _, name = full.rpartition(".")
-                if module:
-                    calls.setdefault((module, name), node.lineno)
-    for (module, name), line in calls.items():
-        yield Import(module=module, name=name, origin="python", usage="call", place=f"line {line}")
-
-
-def _dotted(node: object) -> str:
-    import ast
-
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return ""
-    parts.append(node.id)
-    return ".".join(reversed(parts))
+    program = Program(tree)
+    for path, line in program.relative.items():
+        yield Reference(target=path, role="source-import", place=f"line {line}")
+    seen: set[tuple[str, str, bool]] = set()
+    for call in program.calls():
+        context.check_time()
+        key = (call.module, call.name, call.deferred)
+        if key not in seen:
+            seen.add(key)
+            yield Import(
+                module=call.module,
+                name=call.name,
+                origin="python",
+                usage="call" if call.usage == "call" else "reference",
+                arguments=call.arguments,
+                deferred=call.deferred,
+                place=f"line {call.line}",
+            )

@@ -27,21 +27,23 @@ _USAGES: dict[str, Any] = {
 
 
 def sniff(source: Source) -> bool:
-    """Mostly keys and list items, line by line; prose is not."""
-    head = source.reader.pread(0, 4096)
-    lines = [line for line in head.splitlines()[:60] if line.strip() and not line.lstrip().startswith(b"#")]
-    if len(head) == 4096 and lines:
+    """Mostly keys and list items, line by line; prose is not. What is named so is YAML to its loader."""
+    head = source.reader.pread(0, 1 << 16)
+    lines = [line for line in head.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
+    if len(head) == 1 << 16 and lines:
         lines.pop()
-    if not lines or lines[0].lstrip()[:1] in b"{<":
-        return False
-    if _MARK.match(lines[0]) or b"!!python/" in head:
+    lines = lines[:60]
+    named = source.name.lower().endswith((".yaml", ".yml")) or source.name == "MLmodel"
+    if named or b"!!python/" in head or b"tag:yaml.org,2002:python/" in head:
         return True
+    marked = bool(lines and _MARK.match(lines[0]))
+    if marked:
+        lines.pop(0)
+    if not lines or lines[0].lstrip()[:1] in b"{<" or not _KEY.match(lines[0]):
+        return False
     keys = sum(bool(_KEY.match(line)) for line in lines)
     items = sum(line.lstrip().startswith(b"- ") for line in lines)
-    if not keys or not _KEY.match(lines[0]):
-        return False
-    named = source.name.lower().endswith((".yaml", ".yml")) or source.name in ("MLmodel",)
-    return keys + items >= len(lines) * (0.3 if named else 0.7)
+    return keys + items >= len(lines) * (0.3 if marked else 0.7)
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -59,7 +61,7 @@ def extract(source: Source, context: Context) -> Extracted:
         raise Malformed(f"not valid YAML: {str(error)[:120]}") from None
     yield from facts
     for document in documents:
-        yield from walk(source, document)
+        yield from walk(source, document, context)
 
 
 class _Builder:

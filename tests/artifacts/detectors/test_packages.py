@@ -1,0 +1,81 @@
+"""Where the packages of an artifact are to come from."""
+
+import pytest
+
+from garrison.core.facts import Requirement
+from tests.support import examine_bytes, facts_of, findings_of, worst
+
+
+@pytest.mark.parametrize(
+    ("line", "severity"),
+    [
+        ("numpy==1.26.4", "none"),
+        ("torch==2.4.0+cu121 --hash=sha256:" + "a" * 64, "none"),
+        ("-i https://pypi.org/simple", "none"),
+        ("--extra-index-url https://download.pytorch.org/whl/cu121", "none"),
+        ("--extra-index-url=https://pypi.nvidia.com", "none"),
+        ("-f https://data.pyg.org/whl/torch-2.0.0+cpu.html", "none"),
+        ("--find-links https://storage.googleapis.com/jax-releases/jax_cuda_releases.html", "none"),
+        ("--extra-index-url https://packages.example.org/simple", "medium"),
+        ("--extra-index-url https://user:secret@packages.example.org/simple", "medium"),
+        ("--extra-index-url https://pypi.org.example.org/simple", "medium"),
+        ("--extra-index-url http://packages.example.org/simple", "high"),
+        ("--index-url http://203.0.113.9:8080/simple", "high"),
+        ("--index-url https://203.0.113.9/simple", "high"),
+        ("--index-url https://[2001:db8::1]/simple", "high"),
+        ("-ihttp://packages.example.org/simple", "high"),
+        ("--trusted-host packages.example.org", "medium"),
+        ("--find-links /tmp/wheels", "low"),
+        ("x @ https://example.org/x-1.0.whl", "medium"),
+        ("x @ http://example.org/x-1.0.whl", "high"),
+        ("x @ https://example.org/x-1.0.whl#sha256=" + "a" * 64, "low"),
+        ("x @ https://files.pythonhosted.org/packages/x-1.0.whl", "none"),
+        ("https://github.com/a/b/archive/main.zip", "none"),
+        ("git+https://github.com/a/b.git", "low"),
+        ("git+https://github.com/a/b.git@" + "c" * 40, "none"),
+        ("-e git+https://github.com/a/b.git@main#egg=b", "low"),
+        ("git+http://example.org/b.git", "high"),
+        ("git+https://example.org/b.git", "medium"),
+        ("-e ../outside", "low"),
+        ("-e .", "none"),
+        ("-r http://example.org/more.txt", "high"),
+        ("-c constraints.txt", "none"),
+        ("x @ file:///home/conda/feedstock_root/build_artifacts/x", "low"),
+    ],
+)
+def test_lines_of_requirements(line: str, severity: str) -> None:
+    assert worst(findings_of(f"numpy>=1.0\n{line}\n".encode(), "requirements.txt")) == severity
+
+
+def test_an_index_is_found_behind_comments_and_continuations() -> None:
+    text = b"# packages\nnumpy==1.0 \\\n  --hash=sha256:00\n--extra-index-url \\\n  http://example.org/simple\n"
+    assert worst(findings_of(text, "requirements.txt")) == "high"
+
+
+def test_requirements_are_told_by_their_lines() -> None:
+    assert examine_bytes(b"numpy==1.0\npandas>=2\n", "deps")[-1].formats == ["requirements"]
+    assert examine_bytes(b"the\nquick\nbrown\n", "vocab.txt")[-1].formats == ["text"]
+    assert examine_bytes(b"numpy\npandas\n", "requirements.txt")[-1].formats == ["requirements"]
+    assert examine_bytes(b"Hello world, this is prose == text.\n", "x")[-1].formats == ["text"]
+
+
+def test_the_inventory_holds_the_requirements() -> None:
+    text = b"scikit_learn[extra] >=1.0,<2 ; python_version > '3.9'  # why\nmlflow\n"
+    found = [fact for fact in facts_of(text, "requirements.txt") if type(fact) is Requirement]
+    assert [(fact.name, fact.specifier) for fact in found] == [("scikit_learn", ">=1.0,<2"), ("mlflow", "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("channels: [conda-forge, defaults]\ndependencies: [python=3.10, {pip: [mlflow]}]", "none"),
+        ("channels: [https://example.org/conda]\ndependencies: [python]", "medium"),
+        ("channels: [http://example.org/conda]\ndependencies: [python]", "high"),
+        ("channels: [https://conda.anaconda.org/conda-forge]\ndependencies: [python]", "none"),
+        ("channels: [defaults]\ndependencies: [{pip: ['--extra-index-url http://example.org/', x]}]", "high"),
+        ("dependencies: [{pip: ['x @ http://example.org/x.whl']}]", "high"),
+        ("python: 3.10\nbuild_dependencies: [pip]\ndependencies: ['--index-url http://203.0.113.1/', x]", "high"),
+    ],
+)
+def test_conda_and_python_environments(text: str, severity: str) -> None:
+    assert worst(findings_of(text.encode(), "conda.yaml")) == severity
