@@ -60,6 +60,8 @@ def _judge(fact: Reference) -> tuple[str, Severity, str] | None:
     path = fact.target.replace("\\", "/")
     if fact.role in _ADMINISTERED and (path.startswith(("/", "~")) or _DRIVE.match(fact.target)):
         return "escaping-reference", Severity.LOW, f"{what} is an absolute path"
+    if fact.role == "execution-environment" and not path.startswith("../"):
+        return "execution-environment", Severity.MEDIUM, f"{what} holds the interpreter that runs the model's code"
     if scheme or path.startswith(("/", "~")) or _DRIVE.match(fact.target):
         return "escaping-reference", Severity.HIGH, f"{what} is an absolute path"
     if posixpath.normpath(path).split("/")[0] == "..":
