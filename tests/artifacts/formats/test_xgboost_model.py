@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pickle
 import struct
 import zlib
 from collections.abc import Callable
@@ -215,3 +216,11 @@ def test_damaged_models_never_raise(data: bytes, choice: st.DataObject) -> None:
         raw[choice.draw(st.integers(0, len(raw) - 1))] = choice.draw(st.integers(0, 255))
     cut = bytes(raw[: choice.draw(st.integers(0, len(raw)))])
     assert all(e.state != "failed" for e in examine_bytes(cut))
+
+
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_the_buffer_inside_a_pickled_booster_is_read(protocol: int) -> None:
+    """A pickle is no wrapper that hides a broken model."""
+    buffer = ubjson({"Config": {"version": [2, 1, 4]}, "Model": model(tree([9], [9], [0]))})
+    found = findings_of(pickle.dumps({"handle": bytearray(buffer)}, protocol), "model.pkl")
+    assert [(item.rule, item.severity) for item in found if "literal@" in item.subject] == [(STRUCTURE, "high")]

@@ -22,6 +22,17 @@ _REMEMBERED = 1000
 _VARIANTS = 64
 _UNIT = 4096
 _BLANK = re.compile(rb"[\s\0]*").fullmatch
+_BYTES = {2: b"C", 5: b"B", 9: b"\x8e\x96"}
+_TEXT = {2: b"\x8c", 5: b"X", 9: b"\x8d"}
+"""Opcodes of literals, by how far in front of the literal they stand."""
+_SNAPSHOTS = {
+    b"{L\0\0\0\0\0\0\0\x06Config": _BYTES,
+    b"{L\0\0\0\0\0\0\0\x07learner": _BYTES,
+    b"CBM1": _BYTES,
+    b"tree\nversion=": _TEXT,
+}
+"""How the literals begin in which XGBoost, CatBoost and LightGBM pickle their models."""
+_SNAPSHOTS_WITHIN = 16 << 20
 _HIDDEN = [re.compile(pattern).finditer for pattern in (rb"\x80[\x02-\x05]", rb"gA[SNJW]", rb"800[2-5]")]
 
 _Following = tuple[int, int, Memory | None]
@@ -188,6 +199,21 @@ class Streams:
                     if where is not None and where[1] >= 8:
                         self._hidden += 1
                         self._hidden_pickle(base + position - header, *where)
+        if base < _SNAPSHOTS_WITHIN:
+            self._look_for_models(data, base)
+
+    def _look_for_models(self, data: bytes, base: int) -> None:
+        for beginning, opcodes in _SNAPSHOTS.items():
+            place = data.find(beginning)
+            while place >= 0:
+                for header, letters in opcodes.items():
+                    opcode = base + place - header
+                    if place < header or data[place - header] not in letters:
+                        continue
+                    where = span(self.machine.pread, opcode)
+                    if where is not None:
+                        self.ledger.add_nested(f"literal@{opcode:#x}", self.reader.window(*where), loaded=False)
+                place = data.find(beginning, place + 1)
 
     def _hidden_pickle(self, opcode: int, offset: int, length: int) -> None:
         inner: Reader = self.reader.window(offset, length)
