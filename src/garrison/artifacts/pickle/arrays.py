@@ -5,38 +5,14 @@ behind it (from joblib 1.1, `numpy_array_alignment_bytes`), then the elements; a
 Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array`.
 """
 
-import re
 from typing import TYPE_CHECKING
 
+from garrison.artifacts.numpy_types import spelled_size
 from garrison.artifacts.pickle.symbols import Broken
 
 if TYPE_CHECKING:
     from garrison.artifacts.pickle.ledger import Ledger
     from garrison.artifacts.pickle.machine import Machine
-
-_SPEC = re.compile(r"[<>=|]?([?bhilqpuBHILQPefdgFDGSaUVOMmc])(\d*)(?:\[.*\])?")
-_SIZES = {
-    **dict.fromkeys("?bBc", 1),
-    **dict.fromkeys("hHe", 2),
-    **dict.fromkeys("f", 4),
-    **dict.fromkeys("lqpLQPdFmM", 8),
-    **dict.fromkeys("gD", 16),
-    "G": 32,
-    "O": 8,
-}
-
-
-def item_size(spec: str) -> int | None:
-    """Bytes of one element of a dtype as numpy writes it (`f8`, `V16`, `U10`); None for what it is not."""
-    match = _SPEC.fullmatch(spec)
-    if match is None:
-        return None
-    letter, digits = match.groups()
-    if digits:
-        return int(digits) * (4 if letter == "U" else 1) if len(digits) < 12 else None
-    if letter in "iI":
-        return 4
-    return _SIZES.get(letter)
 
 
 def end_of_array(ledger: "Ledger", machine: "Machine", state: int, start: int) -> int:
@@ -58,7 +34,7 @@ def end_of_array(ledger: "Ledger", machine: "Machine", state: int, start: int) -
         if not ending.stopped:
             raise Broken(f"holds an array of objects that {ending.detail}")
         return ending.position
-    size = item_size(dtype.name)
+    size = spelled_size(dtype.name)
     lengths = [machine.literal(value) for value in shape]
     if size is None or not all(type(length) is int and 0 <= length < 1 << 48 for length in lengths):
         raise Broken("has an array wrapper that does not say how long its array is")
