@@ -62,6 +62,8 @@ class Detector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     formats: tuple[Format, ...] = ()
     detectors: tuple[Detector, ...] = ()
+    searches: tuple[str, ...] = ()
+    """`module:function` like an extractor's, asked for every text whatever its format."""
 
 
 @functools.cache
@@ -72,6 +74,7 @@ def registration() -> Registration:
     return Registration(
         formats=tuple(f for room in rooms for f in room.formats),
         detectors=tuple(d for room in rooms for d in room.detectors),
+        searches=tuple(s for room in rooms for s in room.searches),
     )
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, AnyFact, CoverageState, Examination
-from garrison.core.registry import Format, load
-from garrison.sources.identification import identify
+from garrison.core.registry import Format, load, registration
+from garrison.sources.identification import HEAD, identify, looks_like_text
 from garrison.sources.source import Context, Source
 
 _WORST: dict[CoverageState, int] = {
@@ -38,6 +38,10 @@ def examine(source: Source, context: Context) -> Iterator[Examination]:
         found = []
     for entry in found:
         if entry.extractor:
+            yield from _extract(entry, source, context, examination)
+    if found and not any(entry.container for entry in found) and _is_text(source):
+        for search in registration().searches:
+            entry = Format(id="text", title="text", extractor=search)
             yield from _extract(entry, source, context, examination)
     del inner
     yield examination
@@ -74,6 +78,13 @@ def _extract(entry: Format, source: Source, context: Context, examination: Exami
         _lower(examination, "partial", "needs more memory than the limit")
     except Exception as error:
         _lower(examination, "failed", f"the {entry.title} reader failed: {type(error).__name__}: {error}"[:300])
+
+
+def _is_text(source: Source) -> bool:
+    try:
+        return looks_like_text(source.reader.pread(0, HEAD))
+    except ExaminationError:
+        return False
 
 
 def _lower(examination: Examination, state: CoverageState, reason: str) -> None:

@@ -18,7 +18,9 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
     for examination in examinations:
         native = next((fact for fact in examination.facts if type(fact) is Native), None)
         if native is not None:
-            yield _judge(examination, native, places)
+            judged = _judge(examination, native, places)
+            if judged is not None:
+                yield judged
         elif _two_at_once(examination):
             known = formats()
             others = [known[name].title for name in examination.formats if _starts_otherwise(name)]
@@ -90,7 +92,7 @@ def _archives(subject: str) -> list[str]:
     return ["!/".join(parts[:number]) for number in range(1, len(parts))]
 
 
-def _judge(examination: Examination, native: Native, places: _Places) -> Finding:
+def _judge(examination: Examination, native: Native, places: _Places) -> Finding | None:
     subject = examination.subject
     script = native.form == _SCRIPT
     what = _spelled(native)
@@ -110,6 +112,8 @@ def _judge(examination: Examination, native: Native, places: _Places) -> Finding
         severity = Severity.MEDIUM if severity is Severity.HIGH and "!/" in subject else Severity.INFO
     if severity.rank > Severity.LOW.rank:
         return finding("executable-in-model", subject, "", f"{what} {where}", severity=severity)
+    if severity is Severity.INFO and (script or where):
+        return None
     return finding("native-code", subject, "", f"{what}{' ' if where else ''}{where}", severity=severity)
 
 
