@@ -88,7 +88,15 @@ class Template(Fact, frozen=True):
     dialect: str
     name: str
     attributes: tuple[str, ...] = ()
-    """Attribute and item names that it reaches, written or assembled."""
+    """Attribute names that it reaches, written or assembled; all words where it did not parse."""
+    items: tuple[str, ...] = ()
+    """Names that it reaches by subscript."""
+    paths: tuple[str, ...] = ()
+    """What it reaches from names that it did not set itself, dotted: `config.SECRET_KEY`."""
+    computed: tuple[str, ...] = ()
+    """Accesses by names that only rendering tells."""
+    costs: tuple[str, ...] = ()
+    """What would take unbounded time or memory."""
     calls: tuple[str, ...] = ()
     """What it calls, dotted from a root name: `cycler.__init__.__globals__.os.popen`."""
     problem: str = ""
