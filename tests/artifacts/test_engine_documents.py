@@ -98,6 +98,13 @@ def test_items_of_a_coreml_package_stay_inside_it() -> None:
         assert (found.rule, found.severity) == ("escaping-reference", "high")
 
 
+def test_weights_of_a_compiled_coreml_network() -> None:
+    network = {"storage": "model.espresso.weights", "format_version": 200, "layers": [{"type": "softmax"}]}
+    assert findings_of(json.dumps(network).encode(), "model.espresso.net") == []
+    escaping = json.dumps(network | {"storage": "/etc/passwd"}).encode()
+    assert [f.rule for f in findings_of(escaping, "model.espresso.net")] == ["escaping-reference"]
+
+
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),

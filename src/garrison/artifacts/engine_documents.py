@@ -1,5 +1,5 @@
 """JSON documents of inference engines, told by what they hold: graphs of MXNet and PaddlePaddle, TensorFlow.js models,
-and the manifests of CoreML packages.
+the manifests of CoreML packages, and the networks of compiled CoreML models.
 
 Source: `src/nnvm/legacy_json_util.cc` and `3rdparty/tvm/nnvm/src/pass/saveload_json.cc` of MXNet,
 `paddle/fluid/pir/serialize_deserialize/include/schema.h` of PaddlePaddle, `tfjs-core/src/io/types.ts` of
@@ -29,6 +29,10 @@ def inspect(document: object, context: Context) -> Extracted:
         yield from _tensorflow_js(document)
     if isinstance(document.get("itemInfoEntries"), dict):
         yield from _package(document)
+    if "format_version" in document and isinstance(document.get("storage"), str) and "layers" in document:
+        layers = document["layers"]
+        yield Artifact(format="coreml-espresso", details={"layers": len(layers) if isinstance(layers, list) else 0})
+        yield Reference(target=document["storage"][:2000], role="external-data", detail="weights", place="storage")
 
 
 def _is_symbol(document: dict[str, Any]) -> bool:

@@ -100,6 +100,14 @@ def test_weights_beside_a_model_are_no_gap(tmp_path: Path) -> None:
     assert formats["model.bin"] == ("raw-data",)
 
 
+def test_tensors_are_held_against_the_file_of_weights() -> None:
+    assert findings_of({"a/model.xml": ORDINARY, "a/model.bin": bytes(16)}) == []
+    (short,) = findings_of({"a/model.xml": ORDINARY, "a/model.bin": bytes(15)})
+    assert (short.rule, short.severity, short.subject) == ("weights-out-of-bounds", "low", "a/model.xml")
+    (long,) = findings_of({"a/model.xml": ORDINARY, "a/model.bin": bytes(16 + 9000)})
+    assert (long.rule, long.subject, long.place) == ("trailing-data", "a/model.bin", "@ 0x10")
+
+
 @given(st.integers(0, len(ORDINARY)), st.binary(max_size=6))
 def test_damaged_models_never_raise(cut: int, noise: bytes) -> None:
     assert all(e.state != "failed" for e in examine_bytes(ORDINARY[:cut] + noise + ORDINARY[cut:], "m.xml"))

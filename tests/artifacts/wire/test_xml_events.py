@@ -125,3 +125,9 @@ def test_names_without_their_prefix() -> None:
     assert local("pmml:PMML") == "PMML" and local("PMML") == "PMML"
     assert root(BytesReader(b"<!-- c --><p:PMML xmlns:p='x'>")) == "PMML"
     assert root(BytesReader(b"text <a>")) == ""
+
+
+def test_elements_that_nobody_asked_for_are_left_out_but_counted() -> None:
+    data = b"<a><dim><b/></dim></a>"
+    found = list(events(BytesReader(data), Context(Limits(), len(data)), skip=frozenset({"dim"})))
+    assert [(e.name, e.depth) for e in found if isinstance(e, Start | End)] == [("a", 1), ("b", 3), ("b", 3), ("a", 1)]

@@ -20,6 +20,8 @@ _TOLD = {
 """What the runtime information tells of the model, by its elements."""
 _NEWEST = 17
 """The newest operator set whose operators are listed; later ones are taken at their word."""
+_SKIPPED = frozenset({"dim", "port", "input", "output", "edge"})
+"""Elements that only tell shapes and connections: most of a document."""
 _TEMPLATES = 50
 _ARGUMENTS = 50
 
@@ -35,7 +37,7 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """Custom layers with their attributes, references to libraries, templates in the runtime information."""
     reading = _Reading(source)
-    for event in xml_events.events(source.reader, context, text=False):
+    for event in xml_events.events(source.reader, context, text=False, skip=_SKIPPED):
         if isinstance(event, xml_events.Start):
             yield from reading.start(event)
         elif isinstance(event, xml_events.End):

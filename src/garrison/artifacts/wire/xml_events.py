@@ -65,13 +65,16 @@ def local(name: str) -> str:
     return name.rpartition(":")[2]
 
 
-def events(reader: "Reader", context: "Context", *, text: bool = True) -> Iterator[Event]:
-    """The events of a document, in order; `text=False` leaves character data out.
+def events(
+    reader: "Reader", context: "Context", *, text: bool = True, skip: frozenset[str] = frozenset()
+) -> Iterator[Event]:
+    """The events of a document, in order; `text=False` leaves character data out, and `skip` the elements of these
+    names (not what is inside them).
 
     Raises `Malformed` where the document breaks off or declares what would have to be expanded, and `LimitExceeded`
     past the limits. What came before stays valid.
     """
-    parsing = _Parsing(text)
+    parsing = _Parsing(text, skip=skip)
     size = _CHUNK
     offset = seen = 0
     while True:
@@ -115,13 +118,14 @@ class _Stop(Exception):
 class _Parsing:
     """One expat parser and what it has said since the last look."""
 
-    def __init__(self, text: bool, *, root_only: bool = False) -> None:
+    def __init__(self, text: bool, *, skip: frozenset[str] = frozenset(), root_only: bool = False) -> None:
         from xml.parsers import expat
 
         self.events: list[Event] = []
         self.finished = False
         self.root = self.doctype = ""
         self._root_only = root_only
+        self._skip = skip
         self._depth = 0
         self._declared = 0
         self._including = False
@@ -164,6 +168,8 @@ class _Parsing:
             raise LimitExceeded("depth", f"elements are nested more than {_DEPTH} deep")
         if len(attributes) > _ATTRIBUTES:
             raise LimitExceeded("members", f"an element of {len(attributes)} attributes")
+        if name in self._skip:
+            return
         line = self._line()
         self.events.append(Start(name, attributes, line, self._depth))
         self._including = self._including or _XINCLUDE in attributes.values()
@@ -172,7 +178,8 @@ class _Parsing:
             self.events.append(Reference(target=target, role="inclusion", detail="XInclude", place=f"line {line}"))
 
     def _end(self, name: str) -> None:
-        self.events.append(End(name, self._line(), self._depth))
+        if name not in self._skip:
+            self.events.append(End(name, self._line(), self._depth))
         self._depth -= 1
 
     def _text(self, text: str) -> None:
