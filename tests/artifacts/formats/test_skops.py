@@ -2,6 +2,7 @@
 
 import io
 import json
+import struct
 import zipfile
 from typing import Any
 
@@ -160,6 +161,55 @@ def test_members_of_unsigned_integers_are_read(kind: Any) -> None:
     np.save(buffer, np.zeros(3, dtype=kind))
     array = node("NdArrayNode", "numpy", "ndarray", type="numpy", file="1.npy")
     assert {e.state for e in examine_bytes(archive(array, **{"1.npy": buffer.getvalue()}))} == {"examined"}
+
+
+CLASSIC = [
+    ("left_child", "<i8"),
+    ("right_child", "<i8"),
+    ("feature", "<i8"),
+    ("threshold", "<f8"),
+    ("flag", "u1"),
+    ("", "V7"),
+]
+BOOSTED = [("value", "<f8"), ("feature_idx", "<i8"), ("left", "<u4"), ("right", "<u4"), ("is_leaf", "u1")]
+
+
+def forest(rows: list[tuple[int, int, int]], kind: list[tuple[str, str]]) -> bytes:
+    """An archive with one tree: left, right and feature of each node; leaves have -1 on the left."""
+    header = f"{{'descr': {kind!r}, 'fortran_order': False, 'shape': ({len(rows)},), }}\n"
+    data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+    for left, right, feature in rows:
+        if kind is CLASSIC:
+            data += struct.pack("<qqqdB7x", left, right, feature, 0.5, 0)
+        else:
+            data += struct.pack("<dqIIB", 0.5, feature, max(left, 0), max(right, 0), left == -1)
+    array = node("NdArrayNode", "numpy", "ndarray", type="numpy", file="1.npy")
+    if kind is CLASSIC:
+        tree = node("TreeNode", "sklearn.tree._tree", "Tree", content=mapping(nodes=array))
+        tree["__reduce__"] = {"args": sequence(text(4), text(1), text(1))}
+    else:
+        tree = estimator("sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor", nodes=array)
+    return archive(tree, **{"1.npy": data})
+
+
+KINDS = pytest.mark.parametrize("kind", [CLASSIC, BOOSTED], ids=["classic", "boosted"])
+
+
+@KINDS
+def test_trees_of_scikit_learn_are_followed(kind: list[tuple[str, str]]) -> None:
+    assert findings_of(forest([(1, 2, 3), (-1, -1, -2), (-1, -1, -2)], kind)) == []
+
+
+@KINDS
+@pytest.mark.parametrize("root", [(1, 900, 0), (1, 0, 0), (1, 1, 0)], ids=["beyond", "root", "twice"])
+def test_trees_of_scikit_learn_that_lead_out(kind: list[tuple[str, str]], root: tuple[int, int, int]) -> None:
+    found = findings_of(forest([root, (-1, -1, -2), (-1, -1, -2)], kind))
+    assert [(item.rule, item.severity) for item in found] == [("tree-structure", "high")]
+
+
+def test_features_that_the_tree_does_not_have() -> None:
+    found = findings_of(forest([(1, 2, 4000), (-1, -1, -2), (-1, -1, -2)], CLASSIC))
+    assert [(item.rule, item.severity) for item in found] == [("tree-structure", "high")]
 
 
 def test_other_zips_with_a_schema_are_no_skops() -> None:

@@ -106,6 +106,13 @@ def _behind(source: Source, end: int) -> Extracted:
         yield member
 
 
+def structure(reader: Reader) -> tuple[object, tuple[int, ...], int]:
+    """The type and shape of the first array, and where its elements start. Raises `Malformed`."""
+    version, header, start = _header(reader, 0)
+    description, shape, _ = _fields(header, version)
+    return description, shape, start
+
+
 def _header(reader: Reader, position: int) -> tuple[tuple[int, int], str, int]:
     head = reader.exactly(position, 8)
     if not head.startswith(MAGIC):

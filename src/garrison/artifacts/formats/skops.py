@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from garrison.core.errors import Malformed
+from garrison.core.errors import Malformed, NotUnderstood
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Import
 from garrison.sources.containers.zip import Member, directory, open_member
 from garrison.sources.source import Context, Extracted, Source
@@ -93,6 +93,26 @@ def extract(source: Source, context: Context) -> Extracted:
             if key not in seen:
                 seen.add(key)
                 yield fact
+    yield from _forests(source, context, tree.arrays_of_nodes(nodes))
+
+
+def _forests(source: Source, context: Context, arrays: dict[str, int]) -> Iterator[AnyFact]:
+    """Trees whose nodes lead out of them, by the members that hold the nodes."""
+    from garrison.artifacts import sklearn_trees
+
+    members = {member.name: member for member in directory(source.reader).members} if arrays else {}
+    for name, features in arrays.items():
+        context.check_time()
+        member = members.get(name)
+        if member is None or member.data < 0:
+            continue
+        reader = open_member(source.reader.window(member.data, member.packed), member.method, context)
+        try:
+            problem = sklearn_trees.problem(reader, features, context.limits.buffer) if reader is not None else ""
+        except (Malformed, NotUnderstood):
+            continue  # stated where the member itself is examined
+        if problem:
+            yield Anomaly(what="tree-structure", detail=problem, place=name[:200])
 
 
 def _text(node: _Node, key: str) -> str:
@@ -137,6 +157,27 @@ class _Tree:
                 assert isinstance(value, list)
                 inner = [(x, f"{place}[{n}]") for n, x in enumerate(value) if isinstance(x, dict | list)]
             pending.extend(reversed(inner))
+
+    def arrays_of_nodes(self, nodes: list[tuple[_Node, str]]) -> dict[str, int]:
+        """Members that hold the nodes of trees, with the number of features; 0 where that is not told."""
+        found: dict[str, int] = {}
+        for node, _ in nodes:
+            content = node.get("content")
+            array = content.get("nodes") if isinstance(content, dict) else None
+            for one in self._same(array) if isinstance(array, dict) else ():
+                if isinstance(one.get("file"), str):
+                    found.setdefault(one["file"], 0)
+            if node["__loader__"] == "TreeNode" and isinstance(content, dict):
+                inner = content.get("content")
+                array = inner.get("nodes") if isinstance(inner, dict) else None
+                if isinstance(array, dict) and isinstance(array.get("file"), str):
+                    found[array["file"]] = self._features(node)
+        return found
+
+    def _features(self, node: _Node) -> int:
+        reduced = node.get("__reduce__")
+        arguments = self._arguments(reduced.get("args")) if isinstance(reduced, dict) else ()
+        return int(arguments[0][:9]) if arguments and arguments[0].isascii() and arguments[0].isdigit() else 0
 
     def facts(self, node: _Node, place: str) -> Iterator[AnyFact]:
         """What constructing one node resolves and calls."""
