@@ -96,5 +96,5 @@ def _behind(found: list[Format]) -> bool:
 def _ask(entry: Format, source: Source) -> bool:
     try:
         return bool(load(entry.sniffer)(source))
-    except ExaminationError:
+    except (ExaminationError, RecursionError):
         return False

@@ -212,6 +212,15 @@ def test_features_that_the_tree_does_not_have() -> None:
     assert [(item.rule, item.severity) for item in found] == [("tree-structure", "high")]
 
 
+@pytest.mark.parametrize("depth", [1_500, 100_000])
+def test_a_schema_that_is_nested_to_be_unreadable_is_denied(depth: int) -> None:
+    root = json.dumps(node("TypeNode", "os", "system"))[:-1]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("schema.json", root + ', "x": ' + '{"a":' * depth + "1" + "}" * depth + "}")
+    assert worst(findings_of(buffer.getvalue())) in ("high", "critical")
+
+
 def test_other_zips_with_a_schema_are_no_skops() -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as packed:

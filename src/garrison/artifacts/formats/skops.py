@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from garrison.core.errors import Malformed, NotUnderstood
+from garrison.core.errors import LimitExceeded, Malformed, NotUnderstood
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Import
 from garrison.sources.containers.zip import Member, directory, open_member
 from garrison.sources.source import Context, Extracted, Source
@@ -37,6 +37,13 @@ _PATHS = frozenset({"TypeNode", "FunctionNode", "MethodNode"})
 _Node = dict[str, Any]
 
 
+class _TooDeep(LimitExceeded):
+    """The schema is nested deeper than can be read; whether a loader can depends on its Python."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("depth", message)
+
+
 def _schema_member(source: Source) -> Member | None:
     """The member that Python's `zipfile` gives for the name: the last of them."""
     found = [member for member in directory(source.reader).members if member.name == _SCHEMA]
@@ -53,11 +60,16 @@ def _schema(source: Source, context: Context, member: Member) -> object:
 
     try:
         return msgspec.json.decode(data)
+    except RecursionError:
+        raise _TooDeep("schema.json is nested too deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        try:
-            return json.loads(data)
-        except ValueError as error:
-            raise Malformed(f"schema.json is no JSON: {str(error)[:120]}") from None
+        pass
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise _TooDeep("schema.json is nested too deep") from None
+    except ValueError as error:
+        raise Malformed(f"schema.json is no JSON: {str(error)[:120]}") from None
 
 
 def sniff(source: Source) -> bool:
@@ -67,14 +79,21 @@ def sniff(source: Source) -> bool:
     member = _schema_member(source)
     if member is None:
         return False
-    document = _schema(source, Context(Limits(), member.packed), member)
+    try:
+        document = _schema(source, Context(Limits(), member.packed), member)
+    except _TooDeep:
+        return True
     return isinstance(document, dict) and isinstance(document.get("__loader__"), str)
 
 
 def extract(source: Source, context: Context) -> Extracted:
     """What the loader imports and calls for each node. Raises `Malformed` and `LimitExceeded`."""
     member = _schema_member(source)
-    root = _schema(source, context, member) if member is not None else None
+    try:
+        root = _schema(source, context, member) if member is not None else None
+    except _TooDeep as error:
+        yield Anomaly(what="skops-nested-schema", detail=f"{error}: no writer does that", place=_SCHEMA)
+        raise
     if not isinstance(root, dict):
         raise Malformed("schema.json holds no node")
     details: dict[str, str | int | float | bool] = {"framework": "scikit-learn", "type": _declared(root)}
