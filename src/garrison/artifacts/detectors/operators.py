@@ -4,13 +4,9 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
+from garrison.artifacts.detectors import torch_operators
 from garrison.artifacts.knowledge.engine_operators import engines
-from garrison.artifacts.knowledge.operators import (
-    OperatorEntry,
-    onnx_domains,
-    tensorflow_operators,
-    torchscript_operators,
-)
+from garrison.artifacts.knowledge.operators import OperatorEntry, onnx_domains, tensorflow_operators
 from garrison.core.facts import Examination, Operator
 from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
@@ -37,8 +33,9 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
 def _judge(fact: Operator) -> tuple[str, Severity, str] | None:
     if fact.framework == "onnx":
         return _onnx(fact)
-    table = tensorflow_operators() if fact.framework == "tensorflow" else torchscript_operators()
-    entry = table.get(fact.name)
+    if fact.framework in torch_operators.FRAMEWORKS:
+        return torch_operators.judge(fact)
+    entry = tensorflow_operators().get(fact.name)
     if entry is None:
         message = f"the operator {fact.domain}{fact.name} is no part of {fact.framework}; what it does is unknown"
         return "custom-operator", Severity.MEDIUM, message

@@ -7,10 +7,11 @@ The members of a zip are examined on their own; here is stated what the archive 
 import re
 import struct
 
+from garrison.artifacts import torchscript_archive
 from garrison.artifacts.pickle.streams import Streams, state, trailing
 from garrison.core.errors import ExaminationError, Malformed
 from garrison.core.facts import Artifact
-from garrison.sources.containers.zip import Directory, directory
+from garrison.sources.containers import tar, zip
 from garrison.sources.source import Context, Extracted, Source
 
 _ELEMENTS = {
@@ -24,42 +25,60 @@ _STORAGE = re.compile(r"(?:^|/)data/\d+$").search
 
 
 def sniff_zip(source: Source) -> bool:
-    """Whether a zip holds what `torch.save` or `torch.jit.save` writes."""
-    return _root(directory(source.reader)) is not None
+    """Whether a zip holds what `torch.save` or `torch.jit.save` writes.
+
+    `torch.jit.load` finds an archive from its end, whatever stands before it.
+    """
+    return zip.sniff(source) and _root(zip.directory(source.reader)) is not None
 
 
-def _root(found: Directory) -> str | None:
-    names = {member.name for member in found.members}
-    for name in names:
-        root, slash, last = name.rpartition("/")
-        if last == "data.pkl" and (not slash or f"{root}/version" in names or f"{root}/byteorder" in names):
-            return root
-    roots = [name.removesuffix("data.pkl") for name in names if name.endswith("/data.pkl")]
-    return roots[0].rstrip("/") if roots else None
+def _root(found: zip.Directory) -> str | None:
+    """The folder that holds what is loaded: the one of the first member, if it has a `data.pkl` in any case.
+
+    PyTorch's reader takes the folder of the first member, and compares names without regard to case.
+    """
+    roots = [name.rpartition("/")[0] for member in found.members if (name := member.name).lower().endswith("data.pkl")]
+    roots = [root for root in roots if f"{root}/data.pkl".lower().lstrip("/") in _names(found)]
+    first = found.members[0].name.partition("/")[0] if found.members else ""
+    if first in roots:
+        return first
+    nested = [root for root in roots if root]
+    if nested:
+        return nested[0]
+    return "" if roots else None
+
+
+def _names(found: zip.Directory) -> dict[str, zip.Member]:
+    return {member.name.lower(): member for member in found.members}
 
 
 def extract_zip(source: Source, context: Context) -> Extracted:
-    """State what kind of archive it is and how much data it holds. Raises `Malformed`."""
-    found = directory(source.reader)
+    """State what kind of archive it is, how much data it holds, and what its code does. Raises `Malformed`."""
+    found = zip.directory(source.reader)
     root = _root(found)
     if root is None:
         raise Malformed("the archive has no data.pkl")
     prefix = f"{root}/" if root else ""
-    names = {member.name: member for member in found.members}
+    names = _names(found)
     storages = [member for member in found.members if member.name.startswith(prefix) and _STORAGE(member.name)]
-    code = any(name.startswith(f"{prefix}code/") for name in names)
+    folder = f"{prefix}code/".lower()
+    code = f"{prefix}constants.pkl".lower() in names or any(name.startswith(folder) for name in names)
     details: dict[str, str | int | float | bool] = {
         "framework": "torch",
         "storages": len(storages),
         "storage_bytes": sum(member.size for member in storages),
-        "torchscript": code or f"{prefix}constants.pkl" in names,
+        "torchscript": code,
     }
+    if f"{prefix}bytecode.pkl".lower() in names:
+        details["lite_interpreter"] = True
     for key in ("version", "byteorder", ".data/serialization_id"):
-        member = names.get(f"{prefix}{key}")
+        member = names.get(f"{prefix}{key}".lower())
         if member is not None and member.method == 0 and member.data >= 0 and member.size <= 100:
             text = source.reader.pread(member.data, member.size).decode("ascii", "replace").strip()
             details[key.rpartition("/")[2]] = text
     yield Artifact(format="pytorch-zip", details=details)
+    if code or "lite_interpreter" in details:
+        yield from torchscript_archive.operators(source, context, found, prefix)
 
 
 def extract_legacy(source: Source, context: Context) -> Extracted:
@@ -86,7 +105,10 @@ def extract_legacy(source: Source, context: Context) -> Extracted:
 
 def _legacy(streams: Streams) -> None:
     position = 0
-    for what in _STREAMS:
+    for number, what in enumerate(_STREAMS):
+        if number == len(_STREAMS) - 1 and not streams.reader.pread(position, 1):
+            streams.ledger.anomaly("malformed", "ends before its storage keys, where torch.load gives up", position)
+            return
         ending = streams.one(position)
         position = ending.position
         streams.end = position
@@ -140,21 +162,28 @@ def _tar_members(source: Source) -> dict[str, tuple[int, int]]:
 
 def extract_tar(source: Source, context: Context) -> Extracted:
     """State what the pickles between the raw storages and tensors do. Raises `Malformed` and `LimitExceeded`."""
-    members = _tar_members(source)
     yield Artifact(format="pytorch-tar", details={"framework": "torch"})
-    for name in ("storages", "tensors"):
-        if name not in members:
-            continue
-        streams = Streams(source.reader.window(*members[name]), context)
-        failure: ExaminationError | None = None
-        try:
-            _records(streams, name)
-        except ExaminationError as error:
-            failure = error
-        inner = source.member(name, streams.reader)
-        yield from state(streams, inner)
-        if failure is not None:
-            raise failure
+    for item in tar.extract(source, context):
+        if not isinstance(item, Source):
+            yield item
+        elif item.name in ("storages", "tensors"):
+            yield from _between_raw_data(item, context)
+        elif item.name == "pickle":
+            yield source.member(item.name, item.reader, loaded_as=("pickle",))
+        else:
+            yield item
+
+
+def _between_raw_data(member: Source, context: Context) -> Extracted:
+    streams = Streams(member.reader, context)
+    failure: ExaminationError | None = None
+    try:
+        _records(streams, member.name)
+    except ExaminationError as error:
+        failure = error
+    yield from state(streams, member)
+    if failure is not None:
+        raise failure
 
 
 def _records(streams: Streams, name: str) -> None:

@@ -19,7 +19,6 @@ class OperatorEntry(msgspec.Struct, frozen=True):
 
 class _Knowledge(msgspec.Struct, frozen=True):
     tensorflow: dict[str, OperatorEntry]
-    torchscript: dict[str, OperatorEntry]
     onnx_domains: dict[str, str]
     onnx_operators: dict[str, str]
 
@@ -32,10 +31,6 @@ def _knowledge() -> _Knowledge:
 
 def tensorflow_operators() -> dict[str, OperatorEntry]:
     return _knowledge().tensorflow
-
-
-def torchscript_operators() -> dict[str, OperatorEntry]:
-    return _knowledge().torchscript
 
 
 def onnx_domains() -> dict[str, str]:

@@ -64,8 +64,12 @@ def _is_dangerous(module: str, name: str) -> bool:
 
 
 def is_pickle_without_magic(source: Source) -> bool:
-    """Whether bytes of protocol 0 or 1, which begin with any opcode, are a pickle."""
-    return "pickle" not in source.loaded_as and source.reader.pread(0, 1) != b"\x80" and is_pickle(source)
+    """Whether bytes of protocol 0 or 1, which begin with any opcode, are a pickle.
+
+    A zip would begin with a persistent identifier of binary rubbish, which no unpickler resolves.
+    """
+    head = source.reader.pread(0, 4)
+    return "pickle" not in source.loaded_as and head[:1] != b"\x80" and head != b"PK\x03\x04" and is_pickle(source)
 
 
 def _goes_on(reader: Reader, position: int) -> bool:

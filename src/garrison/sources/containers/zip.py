@@ -8,6 +8,7 @@ Source: PKWARE APPNOTE 6.3.10 (4.3.7 local header, 4.3.12 central directory, 4.3
 
 import bz2
 import lzma
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator
@@ -33,8 +34,11 @@ _HAS_DESCRIPTOR = 0x8
 _UTF8 = 0x800
 _HIDDEN_SEARCH = 64 << 20
 """Bytes outside all members in which local headers are looked for."""
-_PICKLES = frozenset({"data.pkl", "constants.pkl"})
-"""Members that PyTorch hands to its unpickler whatever they look like."""
+_PICKLES = frozenset({"data.pkl", "constants.pkl", "bytecode.pkl"})
+"""Members that PyTorch hands to its unpickler whatever they look like; its reader disregards case."""
+_TORCH_MARKS = ("data.pkl", "archive_format")
+_WEIGHTS = re.compile(r"(data|constants)/\d+|data/weights/weight_\d+|data/constants/tensor_\d+").fullmatch
+"""Members that PyTorch takes for the bytes of a tensor, below the archive's folder."""
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -205,13 +209,13 @@ def extract(source: Source, context: Context) -> Extracted:
     except Malformed as error:
         yield from _without_directory(source, context, str(error))
         return
-    yield from _around(source, found)
+    yield from _around(source, context, found)
     limits = context.limits
     if found.declared != len(found.members):
         detail = f"the end record promises {found.declared} members, the central directory has {len(found.members)}"
         yield Anomaly(what="archive-header-mismatch", detail=detail)
     yield from _duplicates(found.members)
-    storages = tuple(f"{m.name.rpartition('/')[0]}/data/" for m in found.members if m.name.endswith("/data.pkl"))
+    roots = {root for m in found.members for root, _, last in [m.name.rpartition("/")] if last.lower() in _TORCH_MARKS}
     seen: set[tuple[int, str]] = set()
     for number, member in enumerate(found.members):
         context.check_time()
@@ -233,8 +237,8 @@ def extract(source: Source, context: Context) -> Extracted:
         if (member.offset, member.name) in seen:
             continue
         seen.add((member.offset, member.name))
-        raw = bool(storages) and member.name.startswith(storages) and member.name.rpartition("/")[2].isdecimal()
-        yield from _content(source, context, member, raw)
+        root, _, inside = member.name.partition("/") if "" not in roots else ("", "", member.name)
+        yield from _content(source, context, member, root in roots and _WEIGHTS(inside) is not None)
     yield from _overlaps(found.members)
     yield from _hidden(source, context, found)
 
@@ -243,7 +247,7 @@ def _content(source: Source, context: Context, member: Member, raw: bool) -> Ext
     name = member.name or "(no name)"
     packed = source.reader.window(member.data, member.packed)
     basename = name.rpartition("/")[2]
-    loaded_as = ("pickle",) if basename in _PICKLES else ("tensor-data",) if raw else ()
+    loaded_as = ("pickle",) if basename.lower() in _PICKLES else ("tensor-data",) if raw else ()
     for method in dict.fromkeys((member.method, member.local_method)):
         if (member.flags | member.local_flags) & _ENCRYPTED and not _readable(packed, method, context):
             yield Anomaly(
@@ -342,17 +346,37 @@ def _zstandard(packed: Reader) -> Decompressor:
     return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(packed.file())
 
 
-def _around(source: Source, found: Directory) -> Extracted:
+def _around(source: Source, context: Context, found: Directory) -> Extracted:
     """What stands before and after the archive."""
     size = source.reader.size
     first = min((member.offset for member in found.members), default=found.central)
-    if first > 0:
+    earlier = _archives_before(source, context, found) if first > 0 else []
+    yield from earlier
+    if first > 0 and not earlier:
         head = source.reader.pread(0, min(first, 64))
         if head.strip(b"\0"):
             yield Anomaly(what="prefixed-data", detail=f"{first} bytes stand before the archive")
     if found.end < size and source.reader.pread(found.end, min(size - found.end, 4096)).strip(b"\0"):
         yield Anomaly(what="trailing-data", detail=f"{size - found.end} bytes follow the archive")
         yield source.member("(trailing data)", source.reader.window(found.end, size - found.end))
+
+
+def _archives_before(source: Source, context: Context, found: Directory) -> list[Source]:
+    """The archives of PyTorch that fill the bytes before: a distributed checkpoint is one archive after another."""
+    archives: list[Source] = []
+    position = found.start
+    while position > 0 and found.members and len(archives) < context.limits.members:
+        context.check_time()
+        try:
+            before = directory(source.reader.window(0, position))
+        except Malformed:
+            return []
+        if before.end != position or not any(member.name.endswith("/data.pkl") for member in before.members):
+            return []
+        window = source.reader.window(before.start, position - before.start)
+        archives.append(source.member(f"archive@{before.start:#x}", window))
+        position = before.start
+    return archives
 
 
 def _header_differences(member: Member) -> Iterator[Anomaly]:
@@ -461,7 +485,7 @@ def _without_directory(source: Source, context: Context, reason: str) -> Extract
         yield from name_anomalies(member.name)
         opened = open_member(source.reader.window(member.data, member.packed), member.method, context)
         if opened is not None and not member.name.endswith("/"):
-            loaded_as = ("pickle",) if member.name.rpartition("/")[2] in _PICKLES else ()
+            loaded_as = ("pickle",) if member.name.rpartition("/")[2].lower() in _PICKLES else ()
             yield source.member(member.name, opened, loaded_as=loaded_as)
         offset = member.data + member.packed
         if member.flags & _HAS_DESCRIPTOR:
