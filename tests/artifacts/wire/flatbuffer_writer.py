@@ -1,4 +1,4 @@
-"""Writes FlatBuffers for tests: front to back, each object behind what refers to it; equal objects are shared."""
+"""Writes FlatBuffers for tests: each object behind what refers to it; an object that is given twice is shared."""
 
 import struct
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def build(root: Node, identifier: bytes = b"") -> bytes:
     placed: dict[int, int] = {}
     while waiting:
         place, value = waiting.pop()
-        if id(value) not in placed:
+        if placed.get(id(value), -1) < place:
             placed[id(value)] = _write(out, value, waiting)
         struct.pack_into("<I", out, place, placed[id(value)] - place)
     return bytes(out)

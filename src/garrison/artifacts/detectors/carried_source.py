@@ -9,7 +9,10 @@ from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 
-_ARCHIVE_MARKS = ("MAR-INF/MANIFEST.json",)
+_ARCHIVE_MARKS = {
+    "MAR-INF/MANIFEST.json": "runs as the archive's handler",
+    ".data/extern_modules": "runs as a module of the package",
+}
 _RUN_BY_NAME = {
     "handler.py": ("config.json", "runs as the handler of an inference endpoint"),
     "custom_generate/generate.py": ("config.json", "runs as custom generation code"),
@@ -57,10 +60,10 @@ def _roots(examinations: Sequence[Examination], sources: dict[str, Examination],
     found: dict[str, str] = {}
     for examination in examinations:
         folder = _folder(examination.subject)
-        for mark in _ARCHIVE_MARKS:
+        for mark, why in _ARCHIVE_MARKS.items():
             if examination.subject.endswith(mark):
                 top = examination.subject[: -len(mark)]
-                found.update((one, "runs as the archive's handler") for one in sources if one.startswith(top))
+                found.update((one, why) for one in sources if one.startswith(top))
         for fact in examination.facts:
             if type(fact) is not Reference:
                 continue

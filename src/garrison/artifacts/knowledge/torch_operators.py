@@ -23,6 +23,7 @@ class TorchOperator(msgspec.Struct, frozen=True):
 class _Knowledge(msgspec.Struct, frozen=True):
     operators: dict[str, TorchOperator]
     namespaces: dict[str, str]
+    exported_functions: str
     backends: dict[str, str]
 
 
@@ -45,6 +46,12 @@ def torch_namespaces() -> dict[str, str]:
 def executorch_backends() -> dict[str, str]:
     """Delegates that ExecuTorch ships, with whose engine they are."""
     return _knowledge().backends
+
+
+def is_exported_function(name: str) -> bool:
+    """Whether a function that is no operator is one that exported programs call."""
+    patterns = _knowledge().exported_functions.split()
+    return any(name == pattern or (pattern[-1] == "*" and name.startswith(pattern[:-1])) for pattern in patterns)
 
 
 def matters(name: str) -> bool:
