@@ -127,6 +127,15 @@ def test_the_bytecode_of_the_lite_interpreter_is_read() -> None:
     assert [finding.rule for finding in findings_of(custom, "model.ptl")] == ["custom-operator"]
 
 
+def test_the_oldest_layout_names_its_code_in_a_document() -> None:
+    model = b'{"mainModule": {"torchscriptArena": {"key": "arena/net.txt"}}, "protoVersion": "6"}'
+    members = {"version": b"1\n", "model.json": model, "tensors/0": bytes(8)}
+    honest = archive({**members, "arena/net.txt": b"op_version_set = 1\ndef forward(self, x):\n  return x\n"})
+    assert worst(findings_of(honest, "model.pt")) == "none"
+    evil = archive({**members, "arena/net.txt": b"def forward(self, x):\n  torch.save(x, '/tmp/q')\n"})
+    assert worst(findings_of(evil, "model.pt")) == "critical"
+
+
 def test_long_chains_of_aliases_end() -> None:
     lines = ["a0 = torch"] + [f"a{n} = a{n - 1}\n    a{n} = a{n - 1}" for n in range(1, 60)] + ["a59.save(x, name)"]
     examine_bytes(torchscript(*lines))

@@ -1,8 +1,9 @@
 """The code in a TorchScript archive: sources under `code/`, and the bytecode that the lite interpreter runs instead.
 
-Sources: `torch/csrc/jit/serialization/export_module.cpp`, `torch/csrc/jit/mobile/import.cpp`.
+Sources: `torch/csrc/jit/serialization/export_module.cpp`, `import_legacy.cpp`, `torch/csrc/jit/mobile/import.cpp`.
 """
 
+import re
 from collections.abc import Iterator
 
 from garrison.artifacts.knowledge.torch_operators import matters
@@ -16,6 +17,7 @@ from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Source
 
 _OPERATORS = 10_000
+_ARENA = re.compile(r'"torchscriptArena"\s*:\s*\{\s*"key"\s*:\s*"([^"]*)"').finditer
 _CONSTANTS = 200
 
 
@@ -25,13 +27,25 @@ def operators(source: Source, context: Context, found: Directory, prefix: str) -
     The reader of PyTorch compares names without regard to case.
     """
     code = f"{prefix}code/".lower()
+    named = _named_by_the_model(source, context, found, prefix)
     for member in found.members:
         context.check_time()
         name = member.name.lower()
-        if name.startswith(code) and name.endswith(".py"):
+        if name in named or (name.startswith(code) and name.endswith(".py")):
             yield from _of_source(source, context, member)
         elif name == f"{prefix}bytecode.pkl".lower():
             yield from _of_bytecode(source, context, member)
+
+
+def _named_by_the_model(source: Source, context: Context, found: Directory, prefix: str) -> set[str]:
+    """The members that the `model.json` of the oldest layout gives as the code of its modules."""
+    named: set[str] = set()
+    for member in found.members:
+        reader = _opened(source, context, member) if member.name.lower() == f"{prefix}model.json".lower() else None
+        if reader is not None:
+            text = reader.whole(context.limits.buffer).decode("utf-8", "replace")
+            named.update(f"{prefix}{match[1]}".lower() for match in _ARENA(text))
+    return named
 
 
 def _opened(source: Source, context: Context, member: Member) -> Reader | None:

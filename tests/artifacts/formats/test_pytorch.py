@@ -4,6 +4,7 @@ import io
 import pickle
 import struct
 import tarfile
+import zipfile
 
 import pytest
 from hypothesis import given, settings
@@ -99,6 +100,14 @@ def test_the_metadata_of_a_distributed_checkpoint_is_harmless() -> None:
     )
     data += b"ctorch.distributed.checkpoint.filesystem\n_StorageInfo\n)\x81}bl."
     assert findings_of({".metadata": data}) == []
+
+
+def test_storages_that_unpack_to_many_times_their_size_are_a_bomb() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, data in (("data.pkl", TENSOR), ("version", b"3\n"), ("data/0", bytes(70 << 20))):
+            file.writestr(f"model/{name}", data)
+    assert [finding.rule for finding in findings_of(out.getvalue(), "model.pth")] == ["decompression-bomb"]
 
 
 def test_an_honest_legacy_file_gives_nothing() -> None:

@@ -6,11 +6,12 @@ The members of a zip are examined on their own; here is stated what the archive 
 
 import re
 import struct
+from collections.abc import Iterator
 
 from garrison.artifacts import torchscript_archive
 from garrison.artifacts.pickle.streams import Streams, state, trailing
 from garrison.core.errors import ExaminationError, Malformed
-from garrison.core.facts import Artifact
+from garrison.core.facts import Anomaly, Artifact
 from garrison.sources.containers import tar, zip
 from garrison.sources.source import Context, Extracted, Source
 
@@ -45,7 +46,17 @@ def _root(found: zip.Directory) -> str | None:
     nested = [root for root in roots if root]
     if nested:
         return nested[0]
-    return "" if roots else None
+    return "" if roots else _oldest_root(found)
+
+
+def _oldest_root(found: zip.Directory) -> str | None:
+    """The folder of a TorchScript archive of PyTorch 1.0 to 1.3, described by a `model.json`."""
+    names = _names(found)
+    for member in found.members:
+        root, slash, last = member.name.rpartition("/")
+        if slash and last.lower() == "model.json" and f"{root}/version".lower() in names:
+            return root
+    return None
 
 
 def _names(found: zip.Directory) -> dict[str, zip.Member]:
@@ -61,8 +72,10 @@ def extract_zip(source: Source, context: Context) -> Extracted:
     prefix = f"{root}/" if root else ""
     names = _names(found)
     storages = [member for member in found.members if member.name.startswith(prefix) and _STORAGE(member.name)]
+    yield from _packed(storages, context)
     folder = f"{prefix}code/".lower()
-    code = f"{prefix}constants.pkl".lower() in names or any(name.startswith(folder) for name in names)
+    scripted = {f"{prefix}constants.pkl".lower(), f"{prefix}model.json".lower()} & set(names)
+    code = bool(scripted) or any(name.startswith(folder) for name in names)
     details: dict[str, str | int | float | bool] = {
         "framework": "torch",
         "storages": len(storages),
@@ -79,6 +92,14 @@ def extract_zip(source: Source, context: Context) -> Extracted:
     yield Artifact(format="pytorch-zip", details=details)
     if code or "lite_interpreter" in details:
         yield from torchscript_archive.operators(source, context, found, prefix)
+
+
+def _packed(storages: list[zip.Member], context: Context) -> Iterator[Anomaly]:
+    """`torch.save` packs nothing: storages that unpack to many times their size exhaust the memory of the loader."""
+    packed = [member for member in storages if member.method]
+    size, room = sum(member.size for member in packed), sum(member.packed for member in packed)
+    if size > context.limits.buffer and size > context.limits.ratio * room:
+        yield Anomaly(what="decompression-bomb", detail=f"storages of {room} bytes unpack to {size} bytes")
 
 
 def extract_legacy(source: Source, context: Context) -> Extracted:

@@ -7,6 +7,7 @@ Source: PKWARE APPNOTE 6.3.10 (4.3.7 local header, 4.3.12 central directory, 4.3
 """
 
 import bz2
+import functools
 import lzma
 import re
 import struct
@@ -36,8 +37,8 @@ _HIDDEN_SEARCH = 64 << 20
 """Bytes outside all members in which local headers are looked for."""
 _PICKLES = frozenset({"data.pkl", "constants.pkl", "bytecode.pkl"})
 """Members that PyTorch hands to its unpickler whatever they look like; its reader disregards case."""
-_TORCH_MARKS = ("data.pkl", "archive_format")
-_WEIGHTS = re.compile(r"(data|constants)/\d+|data/weights/weight_\d+|data/constants/tensor_\d+").fullmatch
+_TORCH_MARKS = ("data.pkl", "archive_format", "model.json")
+_WEIGHTS = re.compile(r"(data|constants|tensors)/\d+|data/weights/weight_\d+|data/constants/tensor_\d+").fullmatch
 """Members that PyTorch takes for the bytes of a tensor, below the archive's folder."""
 
 
@@ -101,8 +102,9 @@ def _streamed(reader: Reader) -> bool:
     return isinstance(reader, DecompressingReader)
 
 
+@functools.lru_cache(maxsize=1)
 def directory(reader: Reader) -> Directory:
-    """The central directory.
+    """The central directory, kept for the next who asks: several formats are zips with certain members.
 
     Raises `Malformed` where there is none that a loader could follow.
     """
