@@ -37,6 +37,9 @@ from tests.support import examine_bytes, facts_of, findings_of, worst
         ['for s in ["/tmp/q"]:', "  y = torch.from_file(s, True, 3)"],
         ['ops.torchvision.write_file("/tmp/q", x)'],
         ["async = 1", 'torch.save(x, "/tmp/q")'],
+        ["async = 1", "t = torch", 't.save(x, "/tmp/q")'],
+        ["async = 1", "f = torch.save", 'f(x, "/tmp/q")'],
+        ["async = 1", "a = ops.aten", 'a.save(x, "/tmp/q")'],
     ],
 )
 def test_writing_a_file_that_the_model_names_is_critical(lines: list[str]) -> None:

@@ -4,6 +4,7 @@ Sources: `torch/csrc/jit/serialization/python_print.cpp` (what is written), `imp
 `frontend/ir_emitter.cpp` (what is accepted: aliases of `torch`, `getattr` with a literal, `fork` of an operator).
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import ast
 
 _CLASSES = "__torch__.torch.classes."
-_LONGEST = 4 << 20
+_LONGEST = 2 << 20
 _DEPTH = 12
 _STEPS = 2000
 _SHOWN = 200
@@ -26,6 +27,10 @@ _TELLING = re.compile(r"\b(?:getattr|" + "|".join(sorted(map(re.escape, _LAST_NA
 _MENTION = re.compile(
     r"\b(?P<base>torch|ops\s*\.\s*(?P<space>\w+)|torch\s*\.\s*classes\s*\.\s*(?P<class>\w+))\s*\.\s*(?P<name>\w+)"
 )
+_ALIAS = re.compile(
+    r"^\s*([A-Za-z_]\w*)\s*=\s*(torch(?:\s*\.\s*\w+)?|ops(?:\s*\.\s*\w+){0,2})\s*$", re.MULTILINE
+).finditer
+_ALIASES = 20
 _TEXT = re.compile(r"\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)'")
 
 
@@ -64,7 +69,13 @@ def _parse(source: str) -> "ast.Module | None":
 
 
 def _mentions(source: str) -> Iterator[Use]:
-    """Uses in code that only TorchScript's own parser reads: the texts that follow are taken for the arguments."""
+    """Uses in code that only TorchScript's own parser reads, or that is too long for a syntax tree.
+
+    The texts that follow a name are taken for its arguments.
+    """
+    aliases = {match[1]: match[2] for match in itertools.islice(_ALIAS(source), _ALIASES)}
+    for alias, name in aliases.items():
+        source = re.sub(rf"(?<![\w.]){alias}(?=\s*[.(])", name, source)
     for match in _MENTION.finditer(source):
         name = f"{match['space'] or 'aten'}::{match['name']}"
         if match["class"]:

@@ -88,8 +88,9 @@ class _Binary:
 class _Text:
     """Values separated by white space."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, context: Context) -> None:
         self._reader = reader
+        self._context = context
         self.position = 0
 
     def _token(self) -> bytes:
@@ -130,6 +131,7 @@ class _Text:
             raise Malformed(f"{count} elements at {self.position:#x} are more than there are bytes for")
         left = count
         while left:
+            self._context.check_time()
             data = self._reader.pread(self.position, 1 << 16)
             if not data:
                 raise Malformed(f"ends too early at {self.position:#x}")
@@ -177,7 +179,7 @@ def extract(source: Source, context: Context) -> Extracted:
         yield from _fragment(source, context)
         return
     is_text = _ASCII(head) is not None
-    objects = _Objects(_Text(source.reader) if is_text else _Binary(source.reader), context)
+    objects = _Objects(_Text(source.reader, context) if is_text else _Binary(source.reader), context)
     failure: Malformed | NotUnderstood | LimitExceeded | None = None
     try:
         objects.read()
