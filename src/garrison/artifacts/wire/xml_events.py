@@ -6,6 +6,7 @@ declares entities or default attributes is read to the end of its declarations, 
 Source: https://www.w3.org/TR/xml/ and https://libexpat.github.io/doc/api/latest/
 """
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ _ATTRIBUTES = 1000
 _EVENTS = 50_000_000
 _DECLARED = 20
 _SHOWN = 200
+_PREDEFINED = re.compile("&(?:amp|lt|gt|quot|apos);")
 _XINCLUDE = "http://www.w3.org/2001/XInclude"
 _STANDARD_BODIES = ("http://www.dmg.org/", "http://www.w3.org/", "http://www.apple.com/DTDs/", "https://www.w3.org/")
 """Publishers of document types that honest documents name."""
@@ -209,7 +211,7 @@ class _Parsing:
             self.events.append(Reference(target=system, role="entity", detail=f"{kind} {name}", place=place))
             detail = f"{kind} {name[:_SHOWN]!r} stands for what is at {system[:_SHOWN]!r}"
             self.events.append(Anomaly(what="xml-external-entity", detail=detail, place=place))
-        elif value is not None and "&" in value:
+        elif value is not None and "&" in _PREDEFINED.sub("", value):
             detail = f"{kind} {name[:_SHOWN]!r} stands for other entities: {value[:_SHOWN]!r}"
             self.events.append(Anomaly(what="xml-nested-entity", detail=detail, place=place))
         else:
