@@ -141,3 +141,12 @@ def test_nothing_that_is_examined_runs(tmp_path: Path) -> None:
     garrison.scan(tmp_path)
     assert not canary.exists()
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+
+
+def test_links_out_of_the_directory_are_findings(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "elsewhere.json").write_text("{}")
+    (tmp_path / "model" / "config.json").symlink_to("../elsewhere.json")
+    (tmp_path / "model" / "vocab.txt").symlink_to("/etc/passwd")
+    found = {item.rule: str(item.severity) for item in garrison.scan(tmp_path / "model").findings}
+    assert found == {"link-out-of-directory": "low", "escaping-link": "high"}

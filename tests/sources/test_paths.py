@@ -54,3 +54,27 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     (item,) = walk([str(tmp_path)])
     assert item.subject.endswith("caf\\xe9")
     assert display("plain/ünïcode") == "plain/ünïcode"
+
+
+def test_links_that_leave_the_directory_are_told_from_those_of_a_cache(tmp_path: Path) -> None:
+    repository = tmp_path / "models--org--name"
+    snapshot = repository / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    (repository / "blobs").mkdir()
+    (repository / "blobs" / "digest").write_bytes(b"weights")
+    (tmp_path / "secret").write_bytes(b"key")
+    (snapshot / "model.bin").symlink_to("../../blobs/digest")
+    (snapshot / "vocab.txt").symlink_to("../../../secret")
+    (snapshot / "inner.txt").symlink_to("config.json")
+    (snapshot / "config.json").write_bytes(b"{}")
+    leading = {
+        os.path.basename(item.subject): item.leads_to for item in walk([str(snapshot)]) if isinstance(item, File)
+    }
+    assert leading == {
+        "config.json": "",
+        "inner.txt": "",
+        "model.bin": "",
+        "vocab.txt": os.path.realpath(tmp_path / "secret"),
+    }
+    whole = [item.leads_to for item in walk([str(repository)]) if isinstance(item, File) and "model" in item.path[-9:]]
+    assert whole == [""]

@@ -21,6 +21,8 @@ class File(msgspec.Struct, frozen=True):
     """The path as text that any format can hold: bytes that are no UTF-8 appear as `\\x` escapes."""
     descriptor: int | None = None
     """An open file to read instead of the path; stays the caller's."""
+    leads_to: str = ""
+    """Where a link goes that leaves the directory that the user named; empty for all else."""
 
 
 class Omitted(msgspec.Struct, frozen=True):
@@ -70,8 +72,21 @@ def _below(directory: str, top: str, exclude: tuple[str, ...]) -> Iterator[File 
             elif entry.is_dir(follow_symlinks=False):
                 deeper.append(entry.path)
             else:
-                yield File(entry.path, display(entry.path))
+                yield File(entry.path, display(entry.path), leads_to=_outside(entry, top))
         pending += reversed(deeper)
+
+
+def _outside(entry: "os.DirEntry[str]", top: str) -> str:
+    """Where a link leads that leaves the directory, but for the blobs of a hub's cache, whose snapshots are links."""
+    if not entry.is_symlink():
+        return ""
+    target = os.path.realpath(entry.path)
+    inside = os.path.realpath(top)
+    # A snapshot of a cache lies in <repository>/snapshots/<revision>, and its files link to <repository>/blobs.
+    snapshots, _, _ = inside.partition(f"{os.sep}snapshots{os.sep}")
+    if os.path.commonpath([inside, target]) == inside or os.path.dirname(target) == os.path.join(snapshots, "blobs"):
+        return ""
+    return display(target)
 
 
 def _omission(entry: "os.DirEntry[str]", top: str, exclude: tuple[str, ...]) -> Omitted | None:

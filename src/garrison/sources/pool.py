@@ -206,7 +206,8 @@ def _open(number: int, item: File | Omitted) -> "_Opened | Result":
         except OSError as error:
             reason = f"cannot be opened: {error.strerror}"
             return Result(number, [Examination(subject=item.subject, state="failed", reason=reason)])
-    return _Opened(Task(number, item.subject, os.fstat(descriptor).st_size), item, descriptor)
+    size = os.fstat(descriptor).st_size
+    return _Opened(Task(number, item.subject, size, item.leads_to), item, descriptor)
 
 
 def _start(settings: Settings, others: Sequence[_Worker]) -> _Worker:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from garrison.core.errors import LimitExceeded
-from garrison.core.facts import Examination
+from garrison.core.facts import Anomaly, Examination
 from garrison.core.limits import Limits
 
 BATCH = 32
@@ -28,6 +28,7 @@ class Task(msgspec.Struct, array_like=True):
     number: int
     subject: str
     size: int
+    leads_to: str = ""
 
 
 class Ready(msgspec.Struct, array_like=True, tag=True):
@@ -105,7 +106,18 @@ def _examine(task: Task, descriptor: int, settings: Settings) -> Result:
     except (LimitExceeded, MemoryError, RecursionError) as error:
         reason = str(error) or type(error).__name__
         found.append(Examination(subject=task.subject, size=task.size, state="partial", reason=reason))
+    if task.leads_to and found:
+        found[-1].facts.append(link_fact(task.leads_to))
     return Result(task.number, found, digest)
+
+
+def link_fact(target: str) -> Anomaly:
+    """What a link out of the directory is: to the system's own files and to keys it is an attack."""
+    parts = target.split("/")
+    system = len(parts) > 2 and parts[1] in ("etc", "proc", "sys", "dev", "root", "boot")
+    keys = any(part in (".ssh", ".aws", ".gnupg", ".kube", ".docker", ".netrc", ".env") for part in parts)
+    what = "escaping-link" if system or keys else "link-out-of-directory"
+    return Anomaly(what=what, detail=f"a symbolic link to {target!r}, outside the directory that was named")
 
 
 def _digest(descriptor: int) -> str:

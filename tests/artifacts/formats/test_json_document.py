@@ -161,6 +161,11 @@ def test_a_yaml_file_that_begins_as_json_is_read_as_its_loader_reads_it() -> Non
     assert worst(findings_of(data, "config.yaml")) == "critical"
 
 
+def test_sections_of_other_formats_are_no_json() -> None:
+    assert "json" not in examine_bytes(b"[test]\npytest>=3.0\n", "requires.txt")[-1].formats
+    assert "json" in examine_bytes(b"[ true, NaN]", "x")[-1].formats
+
+
 def test_broken_and_deep_documents_end_in_a_state() -> None:
     assert examine_bytes(b'{"a": ', "x.json")[-1].state == "partial"
     assert examine_bytes(b"[" * 200_000, "x.json")[-1].state == "partial"

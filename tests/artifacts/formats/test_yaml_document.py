@@ -66,6 +66,12 @@ def test_prose_is_no_yaml() -> None:
     assert "yaml" not in examine_bytes(b"Hello there\nthis is text\n", "notes.txt")[-1].formats
 
 
+def test_headers_of_mails_and_packages_are_no_yaml() -> None:
+    data = b"Metadata-Version: 2.4\nName: x\nSummary: a thing: another\nAuthor: A <a@example.org>\nLicense: MIT\n"
+    assert examine_bytes(data, "METADATA")[-1].formats == ["text"]
+    assert findings_of(data, "METADATA") == []
+
+
 @given(st.text(alphabet=st.sampled_from("{}[]:,-&*!|>#'\"%@ \n\tabc.0_~<"), max_size=80))
 def test_any_text_is_examined_without_an_error(text: str) -> None:
     examination = examine_bytes(text.encode(), "x.yaml")[-1]

@@ -31,7 +31,9 @@ def sniff(source: Source) -> bool:
     inner = head[1:].lstrip(_BLANK)
     if head[:1] == b"{":
         return inner[:1] in (b'"', b"}", b"")
-    return inner[:1] in (b'"', b"{", b"[", b"]", b"-", b"t", b"f", b"n", b"") or inner[:1].isdigit()
+    if inner.startswith((b"true", b"false", b"null", b"NaN", b"Infinity")):
+        return True
+    return inner[:1] in (b'"', b"{", b"[", b"]", b"-", b"") or inner[:1].isdigit()
 
 
 def extract(source: Source, context: Context) -> Extracted:

@@ -32,7 +32,7 @@ def sniff(source: Source) -> bool:
     lines = [line for line in head.splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
     if len(head) == 1 << 16 and lines:
         lines.pop()
-    lines = lines[:60]
+    lines = lines[:60] if len(head) < 1 << 16 else lines
     named = source.name.lower().endswith((".yaml", ".yml")) or source.name == "MLmodel"
     if named or b"!!python/" in head or b"tag:yaml.org,2002:python/" in head:
         return True
@@ -43,7 +43,20 @@ def sniff(source: Source) -> bool:
         return False
     keys = sum(bool(_KEY.match(line)) for line in lines)
     items = sum(line.lstrip().startswith(b"- ") for line in lines)
-    return keys + items >= len(lines) * (0.3 if marked else 0.7)
+    if keys + items < len(lines) * (0.3 if marked else 0.7):
+        return False
+    return len(head) == 1 << 16 or _parses(head)
+
+
+def _parses(data: bytes) -> bool:
+    """Headers of mails and packages look like YAML line by line; as a whole they seldom are."""
+    import yaml
+
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+    try:
+        return all(True for _ in yaml.parse(data, Loader=loader))
+    except (yaml.YAMLError, RecursionError):
+        return False
 
 
 def extract(source: Source, context: Context) -> Extracted:
