@@ -70,7 +70,9 @@ class FileReader(Reader):
         return self._size
 
     def pread(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._descriptor, length, offset)
+        if not 0 <= offset < self._size or length <= 0:
+            return b""
+        data = os.pread(self._descriptor, min(length, self._size - offset), offset)
         if len(data) < length and data and offset + len(data) < self._size:
             parts = [data]
             got = len(data)
@@ -90,7 +92,7 @@ class BytesReader(Reader):
         return len(self._data)
 
     def pread(self, offset: int, length: int) -> bytes:
-        return self._data[offset : offset + length]
+        return self._data[offset : offset + length] if offset >= 0 < length else b""
 
 
 class WindowReader(Reader):
@@ -107,7 +109,7 @@ class WindowReader(Reader):
 
     def pread(self, offset: int, length: int) -> bytes:
         length = min(length, self._length - offset)
-        return self._parent.pread(self._start + offset, length) if length > 0 else b""
+        return self._parent.pread(self._start + offset, length) if offset >= 0 < length else b""
 
 
 class Decompressor(Protocol):
@@ -151,7 +153,7 @@ class DecompressingReader(Reader):
         return self._size
 
     def pread(self, offset: int, length: int) -> bytes:
-        if length <= 0:
+        if offset < 0 or length <= 0:
             return b""
         end = offset + length
         while self._size is None and self._position < min(end, self._cache_limit):

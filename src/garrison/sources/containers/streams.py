@@ -16,6 +16,12 @@ from garrison.sources.reader import DecompressingReader, Decompressor, Reader
 from garrison.sources.source import Context, Extracted, Source
 
 _CHUNK = 1 << 16
+_DECODER = 1 << 29
+"""Memory that one LZMA decoder may take."""
+_LEGACY_BLOCK = 8 << 20
+_LZ4_LEGACY = b"\x02\x21\x4c\x18"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPABLE = b"\x2a\x4d\x18"
 _ENDINGS = (".gzip", ".gz", ".bz2", ".xz", ".lzma", ".zstd", ".zst", ".lz4", ".zz", ".z")
 
 
@@ -84,17 +90,17 @@ def sniff_zlib(source: Source) -> bool:
 
 def extract_bzip2(source: Source, context: Context) -> Extracted:
     """A bzip2 file, all its streams."""
-    yield from _opened(source, context, lambda: bz2.BZ2File(source.reader.file()))
+    yield from _counted(source, context, lambda: _Streams(source.reader, bz2.BZ2Decompressor, b"BZh"))
 
 
 def extract_xz(source: Source, context: Context) -> Extracted:
     """An xz file, all its streams."""
-    yield from _opened(source, context, lambda: _lzma(source.reader, lzma.FORMAT_XZ))
+    yield from _counted(source, context, lambda: _Streams(source.reader, _xz, b"\xfd7zXZ\0"))
 
 
 def extract_lzma_alone(source: Source, context: Context) -> Extracted:
     """The `.lzma` format of old."""
-    yield from _opened(source, context, lambda: _lzma(source.reader, lzma.FORMAT_ALONE))
+    yield from _counted(source, context, lambda: _Streams(source.reader, _lzma_alone, b""))
 
 
 def sniff_lzma_alone(source: Source) -> bool:
@@ -114,34 +120,56 @@ def sniff_lzma_alone(source: Source) -> bool:
         return False
 
 
-class _lzma:
-    """xz or lzma-alone with a bound on the decoder's memory; xz streams may follow each other, padded with zeros."""
+def _xz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_DECODER)
 
-    def __init__(self, packed: Reader, form: int) -> None:
+
+def _lzma_alone() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_DECODER)
+
+
+class _Streams:
+    """Streams of one kind behind each other, zeros between them; `end` is the offset after the last complete one."""
+
+    def __init__(
+        self, packed: Reader, create: "Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]", magic: bytes
+    ) -> None:
         self._packed = packed
-        self._form = form
+        self._create = create
+        self._magic = magic
         self._position = 0
-        self._rest = b""
-        self._object = lzma.LZMADecompressor(form, memlimit=1 << 29)
+        self._object = create()
+        self.end = 0
 
     def read(self, size: int, /) -> bytes:
         while True:
             if self._object.eof:
-                rest = self._object.unused_data.lstrip(b"\0") or self._packed.pread(self._position, 64).lstrip(b"\0")
-                if self._form != lzma.FORMAT_XZ or not rest.startswith(b"\xfd7zXZ"):
+                self.end = self._position - len(self._object.unused_data)
+                if not self._another():
                     return b""
-                self._rest = self._object.unused_data.lstrip(b"\0")
-                self._object = lzma.LZMADecompressor(self._form, memlimit=1 << 29)
             data = b""
             if self._object.needs_input:
-                data = self._rest or self._packed.pread(self._position, _CHUNK)
-                if not self._rest:
-                    self._position += len(data)
-                self._rest = b""
+                data = self._packed.pread(self._position, _CHUNK)
+                self._position += len(data)
                 if not data:
                     raise Malformed("the compressed stream ends too early")
             if out := self._object.decompress(data, size):
                 return out
+
+    def _another(self) -> bool:
+        """Go on with the stream that follows, if there is one."""
+        position = self.end
+        while chunk := self._packed.pread(position, _CHUNK):
+            rest = chunk.lstrip(b"\0")
+            if rest:
+                position += len(chunk) - len(rest)
+                break
+            position += len(chunk)
+        if not self._magic or self._packed.pread(position, len(self._magic)) != self._magic:
+            return False
+        self._position = position
+        self._object = self._create()
+        return True
 
 
 def extract_zstd(source: Source, context: Context) -> Extracted:
@@ -157,7 +185,7 @@ def extract_zstd(source: Source, context: Context) -> Extracted:
 
 
 def extract_lz4(source: Source, context: Context) -> Extracted:
-    """An lz4 frame."""
+    """lz4 frames, all of them."""
 
     def start() -> Decompressor:
         import lz4.frame
@@ -167,11 +195,62 @@ def extract_lz4(source: Source, context: Context) -> Extracted:
     yield from _opened(source, context, start)
 
 
+def extract_lz4_legacy(source: Source, context: Context) -> Extracted:
+    """The frames of the first lz4 tools: blocks of up to 8 MiB, each after its length."""
+    yield from _counted(source, context, lambda: _Blocks(source.reader))
+
+
+class _Blocks:
+    """Blocks of a legacy lz4 file, read forward."""
+
+    def __init__(self, packed: Reader) -> None:
+        self._packed = packed
+        self._rest = b""
+        self.end = 4
+
+    def read(self, size: int, /) -> bytes:
+        import lz4.block
+
+        while not self._rest:
+            field = self._packed.pread(self.end, 4)
+            length = int.from_bytes(field, "little")
+            if field == _LZ4_LEGACY:
+                self.end += 4
+            elif len(field) < 4 or not 0 < length <= _LEGACY_BLOCK + _LEGACY_BLOCK // 255 + 16:
+                return b""
+            else:
+                data = self._packed.exactly(self.end + 4, length)
+                self._rest = lz4.block.decompress(data, uncompressed_size=_LEGACY_BLOCK)
+                self.end += 4 + length
+        out, self._rest = self._rest[:size], self._rest[size:]
+        return out
+
+
+def sniff_skippable(source: Source) -> bool:
+    """Skippable frames, as parallel compressors write, before a frame of zstd."""
+    position = 0
+    for _ in range(64):
+        head = source.reader.pread(position, 8)
+        if len(head) < 8:
+            return False
+        if head[:4] == _ZSTD:
+            return position > 0
+        if head[0] & 0xF0 != 0x50 or head[1:4] != _ZSTD_SKIPPABLE:
+            return False
+        position += 8 + int.from_bytes(head[4:8], "little")
+    return False
+
+
 def _inflated(source: Source, context: Context, window: int) -> Extracted:
-    streams: list[_Inflating] = []
+    yield from _counted(source, context, lambda: _Inflating(source.reader, window))
+
+
+def _counted(source: Source, context: Context, create: "Callable[[], _Inflating | _Streams | _Blocks]") -> Extracted:
+    """The contents, and what follows the last stream."""
+    streams: list[_Inflating | _Streams | _Blocks] = []
 
     def start() -> Decompressor:
-        streams.append(_Inflating(source.reader, window))
+        streams.append(create())
         return streams[-1]
 
     yield from _opened(source, context, start)

@@ -27,21 +27,25 @@ def sniff(source: Source) -> bool:
 
 
 def _checksum_holds(header: bytes) -> bool:
-    field = header[148:156].strip(b"\0 ")
-    if not field or not re.fullmatch(rb"[0-7]+", field):
+    try:
+        wanted = _number(header[148:156])
+    except Malformed:
+        return False
+    if not header[148:156].strip(b"\0 "):
         return False
     blank = header[:148] + b" " * 8 + header[156:]
-    wanted = int(field, 8)
     return wanted in (sum(blank), sum(byte - 256 if byte > 127 else byte for byte in blank))
 
 
 def _number(field: bytes) -> int:
     if field[:1] in (b"\x80", b"\xff"):
         return int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
-    digits = field.split(b"\0")[0].strip(b"\0 ")
-    if digits and not re.fullmatch(rb"[0-7]+", digits):
-        raise Malformed(f"a number field holds {digits!r}")
-    return int(digits or b"0", 8)
+    digits = field.split(b"\0")[0].strip()
+    try:
+        # As tarfile does, which takes signs, underscores and 0o.
+        return int(digits or b"0", 8)
+    except ValueError:
+        raise Malformed(f"a number field holds {digits!r}") from None
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -51,7 +55,8 @@ def extract(source: Source, context: Context) -> Extracted:
     offset = 0
     long_name: str | None = None
     long_link: str | None = None
-    pax: dict[str, str] = {}
+    general: dict[str, str] = {}
+    own: dict[str, str] = {}
     seen: set[str] = set()
     for _ in range(context.limits.members):
         context.check_time()
@@ -73,20 +78,33 @@ def extract(source: Source, context: Context) -> Extracted:
         if kind in b"LK" and kind:
             text = reader.pread(data, min(size, _HEADER_LIMIT)).split(b"\0")[0].decode("utf-8", "backslashreplace")
             long_name, long_link = (text, long_link) if kind == b"L" else (long_name, text)
-        elif kind in b"xg" and kind:
-            pax.update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
+        elif kind in b"xgX" and kind:
+            (general if kind == b"g" else own).update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
         else:
-            name = pax.get("path") or long_name or _name(header)
+            pax = {**general, **own}
+            name = pax.get("GNU.sparse.name") or pax.get("path") or long_name or _name(header)
             link = pax.get("linkpath") or long_link or _text(header[157:257])
             if pax.get("size", "").isdecimal():
                 size = int(pax["size"])
+            if kind == b"S":
+                data = _behind_the_map(reader, header, data)
+            if kind in b"123456" and kind:
+                # As tarfile, which goes on at once behind what has no contents of its own.
+                size = 0
             yield from _member(source, name, link, kind, reader, data, size, seen)
             long_name = long_link = None
-            pax.clear()
-            if kind in b"12346" and kind:
-                size = 0
+            own.clear()
         offset = data + -(-size // _BLOCK) * _BLOCK
     yield Anomaly(what="resource-limit", detail=f"more than {context.limits.members} members")
+
+
+def _behind_the_map(reader: Reader, header: bytes, data: int) -> int:
+    """Where the contents of an old GNU sparse file start: its map may go on in further blocks."""
+    more = header[482:483]
+    while more not in (b"", b"\0"):
+        more = reader.pread(data, _BLOCK)[504:505]
+        data += _BLOCK
+    return data
 
 
 def _member(

@@ -30,11 +30,16 @@ _END_SEARCH = 22 + 0xFFFF
 _CENTRAL_LIMIT = 256 << 20
 _STORED, _DEFLATED, _BZIP2, _LZMA, _ZSTANDARD = 0, 8, 12, 14, 93
 _METHODS = {_STORED: "stored", _DEFLATED: "deflate", _BZIP2: "bzip2", _LZMA: "LZMA", _ZSTANDARD: "zstd"}
+_UNIX = (3, 19)
+"""Systems whose members have Unix modes: Unix and macOS."""
 _ENCRYPTED = 0x1
 _HAS_DESCRIPTOR = 0x8
 _UTF8 = 0x800
 _HIDDEN_SEARCH = 64 << 20
 """Bytes outside all members in which local headers are looked for."""
+_EXPANDED = 64 << 20
+_EXPANSION = 500
+"""Beyond this many times its packed size a large member is worth a word; deflate ends at about 1030."""
 _PICKLES = frozenset({"data.pkl", "constants.pkl", "bytecode.pkl"})
 """Members that PyTorch hands to its unpickler whatever they look like; its reader disregards case."""
 _TORCH_MARKS = ("data.pkl", "archive_format", "model.json")
@@ -75,6 +80,8 @@ class Directory(msgspec.Struct, frozen=True):
     comment: bytes
     declared: int
     """How many members the end record promises."""
+    others: tuple[Member, ...] = ()
+    """Members of another central directory, to which the end record's offset leads."""
 
 
 def sniff(source: Source) -> bool:
@@ -119,25 +126,41 @@ def directory(reader: Reader) -> Directory:
     end = base + position
     declared, length, offset, comment = struct.unpack_from("<HLLH", tail, position + 10)
     directory_end = end
-    locator = reader.pread(end - 20, 20) if end >= 20 else b""
-    if locator.startswith(b"PK\x06\x07"):
-        (record,) = struct.unpack_from("<Q", locator, 8)
-        for place in (record, end - 20 - 56):
-            data = reader.pread(place, 56)
-            if data.startswith(b"PK\x06\x06") and len(data) == 56:
-                declared, length, offset = struct.unpack_from("<QQQ", data, 32)
-                directory_end = place
-                break
+    named = offset
+    for place in _zip64_records(reader, end):
+        # zipfile takes the record that stands before its locator, miniz the one that the locator names.
+        found = struct.unpack_from("<QQQ", reader.pread(place, 56), 32)
+        if directory_end == end:
+            directory_end = place
+            declared, length, offset = found
+        named = found[2]
     central = directory_end - length
     if central < 0:
         raise Malformed("the central directory is larger than the file")
-    # As zipfile does: whatever stands before the archive shifts every offset.
-    start = max(central - offset, 0) if offset != 0xFFFFFFFF else 0
     if length > _CENTRAL_LIMIT:
         raise Malformed(f"a central directory of {length} bytes")
+    # As zipfile does: the directory ends at the end record, and what it is off by shifts every member.
+    start = central - offset if offset != 0xFFFFFFFF else 0
     members = tuple(_members(reader, reader.pread(central, length), start))
+    others: tuple[Member, ...] = ()
+    appended = start > 0 and reader.pread(start - 22, 4) == _END
+    if named != central and not appended and reader.pread(named, 4) == _CENTRAL:
+        # As miniz does: the directory is where the end record says, and nothing is shifted. Behind another whole
+        # archive it is an archive of its own, whose offsets may by chance be those of the first.
+        others = tuple(_members(reader, reader.pread(named, min(max(central - named, length), _CENTRAL_LIMIT)), 0))
     stop = min(end + 22 + comment, size)
-    return Directory(members, start, central, stop, tail[position + 22 : position + 22 + comment], declared)
+    note = tail[position + 22 : position + 22 + comment]
+    return Directory(members, max(start, 0), central, stop, note, declared, others)
+
+
+def _zip64_records(reader: Reader, end: int) -> list[int]:
+    """Where zip64 end records are, the one before the locator first."""
+    locator = reader.pread(end - 20, 20)
+    if not locator.startswith(b"PK\x06\x07"):
+        return []
+    (named,) = struct.unpack_from("<Q", locator, 8)
+    places = [place for place in (end - 76, named) if reader.pread(place, 56)[:4] == b"PK\x06\x06"]
+    return [place for place in dict.fromkeys(places) if len(reader.pread(place, 56)) == 56]
 
 
 def _members(reader: Reader, data: bytes, start: int) -> Iterator[Member]:
@@ -169,7 +192,7 @@ def _members(reader: Reader, data: bytes, start: int) -> Iterator[Member]:
             size=size,
             offset=offset,
             data=where,
-            mode=external >> 16 if made_by == 3 else 0,
+            mode=external >> 16 if made_by in _UNIX else 0,
             local_name=_text(local_name, local_flags),
             local_method=local_method,
             local_flags=local_flags,
@@ -216,10 +239,13 @@ def extract(source: Source, context: Context) -> Extracted:
     if found.declared != len(found.members):
         detail = f"the end record promises {found.declared} members, the central directory has {len(found.members)}"
         yield Anomaly(what="archive-header-mismatch", detail=detail)
+    if found.others:
+        detail = "there are two central directories: zipfile takes the one at the end, miniz the one that is named"
+        yield Anomaly(what="archive-header-mismatch", detail=detail, place=f"@ {found.others[0].offset:#x}")
     yield from _duplicates(found.members)
     roots = {root for m in found.members for root, _, last in [m.name.rpartition("/")] if last.lower() in _TORCH_MARKS}
     seen: set[tuple[int, str]] = set()
-    for number, member in enumerate(found.members):
+    for number, member in enumerate(found.members + found.others):
         context.check_time()
         if number >= limits.members:
             yield Anomaly(what="resource-limit", detail=f"more than {limits.members} members")
@@ -229,7 +255,7 @@ def extract(source: Source, context: Context) -> Extracted:
         if member.name.endswith("/") and member.packed == 0:
             continue
         if (member.mode & 0o170000) == 0o120000:
-            yield from _link(source, member)
+            yield from _link(source, member, context)
             continue
         if member.data < 0:
             yield Anomaly(
@@ -240,7 +266,10 @@ def extract(source: Source, context: Context) -> Extracted:
             continue
         seen.add((member.offset, member.name))
         root, _, inside = member.name.partition("/") if "" not in roots else ("", "", member.name)
-        yield from _content(source, context, member, root in roots and _WEIGHTS(inside) is not None)
+        raw = root in roots and _WEIGHTS(inside) is not None
+        if not raw:
+            yield from _expansion(member)
+        yield from _content(source, context, member, raw)
     yield from _overlaps(found.members)
     yield from _hidden(source, context, found)
 
@@ -358,6 +387,8 @@ def _around(source: Source, context: Context, found: Directory) -> Extracted:
         head = source.reader.pread(0, min(first, 64))
         if head.strip(b"\0"):
             yield Anomaly(what="prefixed-data", detail=f"{first} bytes stand before the archive")
+            if head.startswith(_LOCAL):
+                yield source.member("(data before the archive)", source.reader.window(0, first))
     if found.end < size and source.reader.pread(found.end, min(size - found.end, 4096)).strip(b"\0"):
         yield Anomaly(what="trailing-data", detail=f"{size - found.end} bytes follow the archive")
         yield source.member("(trailing data)", source.reader.window(found.end, size - found.end))
@@ -399,7 +430,14 @@ def _header_differences(member: Member) -> Iterator[Anomaly]:
 
 def _duplicates(members: tuple[Member, ...]) -> Iterator[Anomaly]:
     by_name: dict[str, Member] = {}
+    folded: dict[str, str] = {}
     for member in members:
+        other = folded.setdefault(member.name.lower(), member.name)
+        if other != member.name and not member.name.endswith("/"):
+            pickled = member.name.rpartition("/")[2].lower() in _PICKLES
+            detail = f"{member.name!r} and {other!r} differ in case only, which some readers do not tell apart"
+            what = "duplicate-member" if pickled else "duplicate-member-same"
+            yield Anomaly(what=what, detail=detail, place=f"member {member.name}")
         first = by_name.setdefault(member.name, member)
         if first is not member and not member.name.endswith("/"):
             same = (first.crc, first.size) == (member.crc, member.size)
@@ -408,12 +446,21 @@ def _duplicates(members: tuple[Member, ...]) -> Iterator[Anomaly]:
             yield Anomaly(what=what, detail=f"{member.name!r} is there twice, {kind}", place=f"member {member.name}")
 
 
-def _link(source: Source, member: Member) -> Iterator[Anomaly]:
+def _link(source: Source, member: Member, context: Context) -> Iterator[Anomaly]:
     from garrison.sources.containers.names import link_anomalies
 
-    if member.data >= 0 and member.method == _STORED:
-        target = source.reader.pread(member.data, min(member.packed, 4096)).decode("utf-8", "backslashreplace")
-        yield from link_anomalies(member.name, target)
+    opened = None
+    if member.data >= 0:
+        opened = open_member(source.reader.window(member.data, member.packed), member.method, context)
+    if opened is not None:
+        yield from link_anomalies(member.name, opened.pread(0, 4096).decode("utf-8", "backslashreplace"))
+
+
+def _expansion(member: Member) -> Iterator[Anomaly]:
+    """What the directory says of the unpacked size; PyTorch's storages are judged together by their own reader."""
+    if member.size > _EXPANDED and member.size > _EXPANSION * max(member.packed, 1):
+        detail = f"{member.name!r} unpacks from {member.packed:,} to {member.size:,} bytes"
+        yield Anomaly(what="high-compression", detail=detail, place=f"member {member.name}")
 
 
 def _overlaps(members: tuple[Member, ...]) -> Iterator[Anomaly]:
