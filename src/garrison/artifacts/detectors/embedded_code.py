@@ -10,7 +10,15 @@ from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 
 _WHEN = {"load": "runs when the artifact is loaded", "use": "runs when the model is used", "carried": "is carried"}
+_MODULES = frozenset({"os", "subprocess", "socket", "ctypes", "pty", "shutil", "importlib", "sys"})
+_TELLING = frozenset({"system", "popen", "Popen", "check_output", "urlopen", "b64decode"})
+_REACHING = frozenset(
+    {"getattr", "vars", "globals", "__dict__", "__import__", "import_module", "attrgetter", "methodcaller", "modules"}
+)
+"""Ways to an attribute whose name stands nowhere in the code."""
 _BENIGN_EFFECTS = frozenset({"function", "process", "inspect"})
+_MILD_EFFECTS = _BENIGN_EFFECTS | {"read", "reach", "tamper"}
+"""What ordinary functions do as well: where they only run when the model is used, they weigh no more than any code."""
 
 
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
@@ -30,14 +38,14 @@ def _judge(fact: EmbeddedCode) -> tuple[str, Severity | None, str]:
     said = f"{fact.language} code ({fact.form}) {_WHEN[fact.trigger]}"
     if languages.is_known(fact.language):
         return _by_language(fact, said)
-    dangerous = [does for name in fact.names if (does := _dangerous(name)) is not None]
+    dangerous = [does for name in fact.names if (does := _dangerous(name, fact)) is not None]
     if dangerous:
-        severity = Severity.MEDIUM if fact.trigger == "carried" else Severity.CRITICAL
+        severity = Severity.LOW if fact.trigger == "carried" else Severity.CRITICAL
         return "dangerous-embedded-code", severity, f"{said}; it refers to {', '.join(dict.fromkeys(dangerous))[:300]}"
     names = f"; it refers to {', '.join(fact.names[:6])}" if fact.names else ""
     if fact.trigger == "carried":
         return "embedded-code", None, said
-    if "pickled code object" in fact.form or "function" in fact.form:
+    if "code object" in fact.form or "function" in fact.form:
         # The functions of dill and cloudpickle are stated as imports too, and judged there.
         return "embedded-code", Severity.MEDIUM if fact.trigger == "use" else Severity.HIGH, f"{said}{names}"
     return "embedded-code", Severity.HIGH, f"{said}{names}"
@@ -58,25 +66,28 @@ def _by_language(fact: EmbeddedCode, said: str) -> tuple[str, Severity | None, s
     return "embedded-code", languages.severity_without(language, trigger, safe=safe), f"{said}{shown}"
 
 
-def _dangerous(name: str) -> str | None:
+def _dangerous(name: str, fact: EmbeddedCode) -> str | None:
     """The name with what it does, where that is dangerous."""
     if "." in name:
         verdict = knowledge.verdict(*name.split(".", 1))
-    else:
-        verdict = knowledge.verdict("builtins", name)
-        if verdict.kind != "dangerous" and name in (
-            "os",
-            "subprocess",
-            "socket",
-            "ctypes",
-            "pty",
-            "shutil",
-            "importlib",
-            "sys",
-        ):
-            return f"the module {name}"
-        if verdict.kind != "dangerous" and name in ("system", "popen", "Popen", "check_output", "urlopen", "b64decode"):
-            return name
-    if verdict.kind == "dangerous" and verdict.effect not in _BENIGN_EFFECTS:
+        mild = _BENIGN_EFFECTS if fact.trigger == "load" else _MILD_EFFECTS
+        if verdict.kind == "dangerous" and verdict.effect not in mild:
+            return f"{name} (which {knowledge.effect(verdict.effect).does})"
+        return None
+    if name in _MODULES:
+        # What ordinary code takes from these two is judged by its own name, unless that is made up on the way.
+        ordinary = name in ("os", "sys") and fact.trigger != "load" and len(fact.names) > 1
+        return None if ordinary and _REACHING.isdisjoint(fact.names) else f"the module {name}"
+    if name in _TELLING or (name.startswith("__") and knowledge.opens(name)):
+        return name
+    verdict = knowledge.verdict("builtins", name)
+    if (
+        verdict.kind != "dangerous"
+        or verdict.effect in _BENIGN_EFFECTS
+        or (name.startswith("__") and name != "__import__")
+    ):
+        return None
+    runs = verdict.effect in ("code", "command", "import") and name not in ("compile", "input")
+    if fact.trigger == "load" or runs:
         return f"{name} (which {knowledge.effect(verdict.effect).does})"
     return None

@@ -199,6 +199,11 @@ def _whole(parts: list[str]) -> tuple[str, str] | None:
     return ("", "importing it only makes its names known") if known or parts[0] in _STANDARD else None
 
 
+def opens(name: str) -> bool:
+    """Whether the attribute leads from any object to its module's globals, its class's relatives or its code."""
+    return name in _OPENING_DUNDERS
+
+
 def _dunder(parts: list[str]) -> tuple[str, str] | None:
     """Names that lead from an object to its module's globals, its class's relatives or its code."""
     for index, part in enumerate(parts[1:], 1):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from garrison.artifacts.pickle import arrays
 from garrison.artifacts.pickle.literals import span
 from garrison.artifacts.pickle.nested import Undecodable, decode
-from garrison.artifacts.pickle.source_code import bytecode_names, source_names
+from garrison.artifacts.pickle.source_code import bytecode_names, code_names, source_names
 from garrison.artifacts.pickle.symbols import UNKNOWN, Symbol
 from garrison.core.facts import EmbeddedCode, Reference
 
@@ -329,19 +329,23 @@ def _bytecode(ledger: "Ledger", machine: "Machine", value: int) -> int:
 
 
 def _code(ledger: "Ledger", machine: "Machine", items: Items) -> int:
-    """The names that a pickled code object holds: `co_names`, then its constants."""
-    names: dict[str, None] = {}
+    """What a pickled code object refers to: constants, names and variables are the first three of its tuples."""
+    tuples = []
     for value in items or ():
-        for inner in machine.items(value) or ():
-            text = machine.literal(inner, 200)
-            if isinstance(text, str) and text:
-                names[text] = None
+        inner = machine.items(value)
+        if inner is not None:
+            found = [machine.literal(item, 200) for item in inner]
+            tuples.append([text for text in found if isinstance(text, str) and text])
+    if len(tuples) >= 3:
+        names = code_names([(tuples[1], tuples[0])])
+    else:  # written by something else: all that it holds
+        names = code_names([([text for texts in tuples for text in texts], [])])
     ledger.state(
         EmbeddedCode(
             language="python-bytecode",
             form="pickled code object",
             trigger="use",
-            names=tuple(names)[:64],
+            names=names,
             place=f"@ {machine.place:#x}",
         )
     )
