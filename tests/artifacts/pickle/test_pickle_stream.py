@@ -5,6 +5,7 @@ import collections
 import datetime
 import decimal
 import io
+import os
 import pickle
 import struct
 import uuid
@@ -291,3 +292,32 @@ def test_a_cut_pickle_says_so() -> None:
     for end in (3, 20, len(data) // 2, len(data) - 1):
         examination = examine_bytes(data[:end], "model.pkl")[-1]
         assert examination.state in ("partial", "not-understood"), end
+
+
+def test_an_instance_of_a_carried_class_runs_nothing_of_it() -> None:
+    class Scaler:
+        def __init__(self) -> None:
+            self.factor = 2
+
+        def scale(self, value: int) -> int:
+            return value * self.factor
+
+    class Hostile(Scaler):
+        def scale(self, value: int) -> int:
+            return os.system(str(value))
+
+    assert worst(findings_of(dill.dumps(Scaler()), "model.dill")) == "medium"
+    assert worst(findings_of(dill.dumps(Hostile()), "model.dill")) == "critical"
+    assert worst(findings_of(cloudpickle.dumps(Scaler()), "model.pkl")) == "medium"
+    assert worst(findings_of(cloudpickle.dumps(Hostile()), "model.pkl")) == "critical"
+
+
+def test_a_carried_class_whose_code_runs_while_it_is_loaded() -> None:
+    made = call(name("dill._dill", "_create_type"), name("builtins", "type"), text("A"), b")", b"}")
+    new = b"}" + text("__new__") + call(name("dill._dill", "_create_function"), b"N") + b"s"
+    runs = call(name("dill._dill", "_create_type"), name("builtins", "type"), text("A"), b")", new)
+    assert worst(findings_of(b"\x80\x04" + made + b")\x81.")) == "medium"
+    assert worst(findings_of(b"\x80\x04" + runs + b")\x81.")) == "high"
+    assert worst(findings_of(b"\x80\x04" + made + b")R.")) == "high"  # runs its __init__
+    as_metaclass = call(name("dill._dill", "_create_type"), call(name("dill._dill", "_create_function"), b"N"), b"N")
+    assert worst(findings_of(b"\x80\x04" + as_metaclass + b".")) == "high"

@@ -87,7 +87,7 @@ def _dangerous(name: str, fact: EmbeddedCode) -> str | None:
         or (name.startswith("__") and name != "__import__")
     ):
         return None
-    runs = verdict.effect in ("code", "command", "import") and name not in ("compile", "input")
+    runs = verdict.effect in ("code", "command", "import") and name not in ("apply", "compile", "input")
     if fact.trigger == "load" or runs:
         return f"{name} (which {knowledge.effect(verdict.effect).does})"
     return None

@@ -4,6 +4,7 @@ Nothing is executed: values are followed as symbols through the handful of calla
 that `getattr(import_module('os'), 'system')` is seen as `os.system`.
 """
 
+import builtins
 import re
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from garrison.artifacts.pickle import arrays
 from garrison.artifacts.pickle.literals import span
 from garrison.artifacts.pickle.nested import Undecodable, decode
 from garrison.artifacts.pickle.source_code import bytecode_names, code_names, source_names
-from garrison.artifacts.pickle.symbols import UNKNOWN, Symbol
+from garrison.artifacts.pickle.symbols import UNKNOWN, Record, Symbol
 from garrison.core.facts import EmbeddedCode, Reference
 
 if TYPE_CHECKING:
@@ -149,7 +150,9 @@ def _known(ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, 
         case "type":
             name = machine.literal(first)
             if type(name) is str:
-                return ledger.resolve("types", name, machine.place)
+                # dill's names are those of the builtins and of `types`, cloudpickle's of `types` alone.
+                built_in = record.module.startswith("dill") and hasattr(builtins, name)
+                return ledger.resolve("builtins" if built_in else "types", name, machine.place)
         case "namespace":
             owner = machine.symbol(first)
             return ledger.new(Symbol("namespace", record, owner=owner))
@@ -164,6 +167,8 @@ def _known(ledger: "Ledger", machine: "Machine", function: int, symbol: Symbol, 
             return _bytecode(ledger, machine, first)
         case "code":
             return _code(ledger, machine, items)
+        case "class":
+            return _class(ledger, machine, record, items, depth)
         case "function":
             return ledger.new(Symbol("function", record))
         case "unpickle":
@@ -350,6 +355,16 @@ def _code(ledger: "Ledger", machine: "Machine", items: Items) -> int:
         )
     )
     return ledger.new(Symbol("code", None))
+
+
+def _class(ledger: "Ledger", machine: "Machine", record: Record, items: Items, depth: int) -> int:
+    """A class that its first argument makes: a metaclass as a rule, but anything that can be called."""
+    first = items[0] if items else UNKNOWN
+    symbol = machine.symbol(first)
+    if symbol is not None and symbol.kind in ("function", "partial", "method"):
+        return apply(ledger, machine, first, symbol, (items or ())[1:], depth + 1)
+    namespace = _entries(machine, items[3]) if items and len(items) > 3 else {}
+    return ledger.new(Symbol("class", record, name="__new__" if "__new__" in namespace else ""))
 
 
 def _nested(ledger: "Ledger", machine: "Machine", value: int, *, loaded: bool) -> None:

@@ -153,6 +153,16 @@ class Ledger:
 
     # ---------------------------------------------------------------- acts
 
+    def make(self, machine: "Machine", function: int, arguments: int) -> int:
+        """NEWOBJ: the stream makes an instance of a class, without its `__init__`."""
+        symbol = machine.symbol(function)
+        if symbol is None or symbol.kind != "class" or symbol.name or symbol.record is None or self.stop_at_act:
+            return self.call(machine, function, arguments)
+        # A class that the stream built of code: nothing of that code runs, unless it has a `__new__`.
+        self.called += 1
+        self.use(machine, symbol.record, "state", None)
+        return self.result(function, symbol.record)
+
     def call(self, machine: "Machine", function: int, arguments: int, keywords: int = 0) -> int:
         """The stream calls something."""
         symbol = machine.symbol(function)

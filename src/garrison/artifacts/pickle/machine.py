@@ -714,7 +714,7 @@ class Machine:
             case 0x81:  # NEWOBJ
                 arguments = self._pop()
                 function = self._pop()
-                stack.append(ledger.call(self, function, arguments))
+                stack.append(ledger.make(self, function, arguments))
                 return position + 1
             case 0x92:  # NEWOBJ_EX
                 keywords = self._pop()

@@ -102,7 +102,7 @@ class Symbol:
     ) -> None:
         self.kind = kind
         """`global`, `result`, `module`, `namespace`, `partial`, `attrgetter`, `itemgetter`, `methodcaller`, `text`,
-        `code`, `function`, `dtype`, `method`."""
+        `code`, `function`, `class`, `dtype`, `method`."""
         self.record = record
         """The global that it is, or that it stems from."""
         self.name = name
