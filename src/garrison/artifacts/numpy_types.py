@@ -122,6 +122,8 @@ def holds_objects(description: object, depth: int = 0) -> bool:
     if depth > _DEPTH:
         return True
     if isinstance(description, str):
+        if description.lstrip("<>=|") == "\x11":  # NumPy takes one character for the number of a type, too
+            return True
         return any(_is_object(match["type"]) for match in _PART.finditer(description))
     if isinstance(description, tuple):
         return bool(description) and holds_objects(description[0], depth + 1)

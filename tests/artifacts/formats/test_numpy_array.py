@@ -6,7 +6,7 @@ import zipfile
 
 import numpy
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.lib.format import descr_to_dtype, write_array
 
@@ -157,6 +157,8 @@ def test_damage_never_fails(changes: list[tuple[int, int]]) -> None:
     assert all(examination.state != "failed" for examination in examine_bytes(bytes(data)))
 
 
+@example("\x11")
+@example("<\x11")
 @given(st.text(max_size=12))
 def test_no_type_that_numpy_takes_for_objects_is_missed(spec: str) -> None:
     try:
