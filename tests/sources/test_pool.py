@@ -65,7 +65,7 @@ def behave(source: Source, context: Context) -> Iterator[Artifact]:
 @pytest.fixture(autouse=True)
 def extractor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forked workers inherit these replacements."""
-    monkeypatch.setattr(examination, "identify", lambda source: [FORMAT])
+    monkeypatch.setattr(examination, "identify", lambda source, failures: [FORMAT])
     monkeypatch.setattr(examination, "load", lambda name: behave)
 
 

@@ -23,15 +23,17 @@ def examine(source: Source, context: Context) -> Iterator[Examination]:
     Never raises for what the bytes hold: what went wrong is in `state` and `reason`.
     """
     examination = Examination(subject=source.subject)
-    inner: list[Source] = []
     try:
         examination.size = source.reader.size if not source.depth else _size_if_known(source)
-        found = identify(source)
+        failures: list[str] = []
+        found = identify(source, failures)
         examination.formats = [entry.id for entry in found]
         if examination.size == 0 and not found:
             examination.formats = ["empty"]
         elif not found:
             _lower(examination, "not-understood", "no format that garrison knows")
+        if failures:
+            _lower(examination, "failed", failures[0])
         examination.facts += _mismatch(source, found)
     except ExaminationError as error:
         _lower(examination, "failed", str(error))
@@ -43,7 +45,6 @@ def examine(source: Source, context: Context) -> Iterator[Examination]:
         for search in registration().searches:
             entry = Format(id="text", title="text", extractor=search)
             yield from _extract(entry, source, context, examination)
-    del inner
     yield examination
 
 

@@ -59,11 +59,13 @@ def looks_like_text(head: bytes) -> bool:
     return True
 
 
-def identify(source: Source) -> list[Format]:
+def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     """All formats that the source is, the surest first; empty where garrison knows none.
 
-    Raises `ExaminationError` only when the bytes themselves cannot be read.
+    A sniffer that fails takes no other format's chance: what failed is added to `failures`. Raises
+    `ExaminationError` only when the bytes themselves cannot be read.
     """
+    failures = [] if failures is None else failures
     head = source.reader.pread(0, HEAD)
     known = formats()
     found = [known[name] for name in source.loaded_as]
@@ -73,16 +75,16 @@ def identify(source: Source) -> list[Format]:
     matches += [m for m in _elsewhere() if head.startswith(m[1], m[0])]
     matches.sort(key=lambda m: -len(m[1]))
     for _, _, entry in matches:
-        if entry not in found and (not entry.confirm or _ask(entry, source)):
+        if entry not in found and (not entry.confirm or _ask(entry, source, failures)):
             found.append(entry)
     tails, sniffed = _sniffed()
     for entry in tails:
-        if entry not in found and _ask(entry, source):
+        if entry not in found and _ask(entry, source, failures):
             found.append(entry)
     if not found or (_behind(found) and not head.startswith(b"PK")):
         text = looks_like_text(head)
         for entry in sniffed:
-            if (text or not entry.text) and _ask(entry, source):
+            if (text or not entry.text) and _ask(entry, source, failures):
                 found.append(entry)
                 break
     return found
@@ -93,8 +95,11 @@ def _behind(found: list[Format]) -> bool:
     return all(entry.tail and entry.container for entry in found)
 
 
-def _ask(entry: Format, source: Source) -> bool:
+def _ask(entry: Format, source: Source, failures: list[str]) -> bool:
     try:
         return bool(load(entry.sniffer)(source))
     except (ExaminationError, RecursionError):
+        return False
+    except Exception as error:
+        failures.append(f"whether it is {entry.title} could not be told: {type(error).__name__}: {error}"[:300])
         return False

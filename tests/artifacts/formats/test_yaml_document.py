@@ -76,3 +76,9 @@ def test_headers_of_mails_and_packages_are_no_yaml() -> None:
 def test_any_text_is_examined_without_an_error(text: str) -> None:
     examination = examine_bytes(text.encode(), "x.yaml")[-1]
     assert examination.state != "failed", examination.reason
+
+
+def test_other_text_with_colons_is_not_called_broken_yaml() -> None:
+    metadata = b"Metadata-Version: 2.1\nName: x\nSummary: one: two: three\n"
+    assert findings_of(metadata, "METADATA") == []
+    assert [item.rule for item in findings_of(metadata, "config.yaml")] == ["malformed"]

@@ -71,7 +71,7 @@ def extract(source: Source, context: Context) -> Extracted:
         documents = _Builder(facts, context).documents(yaml.parse(data, Loader=loader))
     except yaml.YAMLError as error:
         yield from facts
-        raise Malformed(f"not valid YAML: {str(error)[:120]}") from None
+        raise Malformed(f"not valid YAML: {' '.join(str(error).split())[:120]}") from None
     yield from facts
     for document in documents:
         yield from walk(source, document, context)
