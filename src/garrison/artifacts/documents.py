@@ -8,7 +8,7 @@ documents of hubs and servers do (`hub_documents`, `serving_documents`).
 import re
 from typing import Any
 
-from garrison.artifacts import hub_documents, serving_documents
+from garrison.artifacts import array_stores, hub_documents, serving_documents
 from garrison.artifacts.program_text import is_program_text
 from garrison.core.errors import LimitExceeded
 from garrison.core.facts import Anomaly, Import, Reference
@@ -100,6 +100,7 @@ def _mapping(place: str, value: dict[Any, Any], document: object) -> Extracted:
         yield from _target(place, value, target, origin="configuration")
     yield from hub_documents.mapping(place, value)
     yield from serving_documents.mapping(place, value)
+    yield from array_stores.described(place, value)
     weights = value.get("weight_map")
     if isinstance(weights, dict):
         for name in dict.fromkeys(item for item in weights.values() if isinstance(item, str)):
