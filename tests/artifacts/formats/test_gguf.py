@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from garrison.core.facts import Artifact
+from garrison.core.limits import Limits
 from tests.artifacts.formats.weights import Gguf, model
 from tests.support import examine_bytes, findings_of, worst
 
@@ -129,6 +130,13 @@ def test_deep_arrays_and_unknown_versions_end_in_coverage() -> None:
     deep = made.text("k") + made.pack("I", 9) + made.pack("IQ", 9, 1) * 5000 + made.pack("IQ", 5, 0)
     assert examine_bytes(Gguf().raw_entry(deep).bytes())[-1].state == "partial"
     assert examine_bytes(b"GGUF" + bytes([9, 0, 0, 0]) + bytes(40))[-1].state == "not-understood"
+
+
+def test_texts_beyond_the_buffer_end_in_a_limit_and_keep_what_came_before() -> None:
+    data = model().entry("a", 8, ESCAPE).entry("b", 8, "x" * 60_000).entry("c", 8, "x" * 60_000).bytes()
+    examinations = examine_bytes(data, limits=Limits(buffer=100_000))
+    assert examinations[-1].state == "partial"
+    assert any(examination.formats == ["jinja"] for examination in examinations)
 
 
 def test_a_large_vocabulary_is_skipped_quickly() -> None:

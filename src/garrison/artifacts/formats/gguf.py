@@ -101,6 +101,7 @@ class _File:
         self._types: dict[str, int] = {}
         self._parameters = 0
         self._structural = 0
+        self._kept = 0
 
     def read_header(self) -> None:
         version = self.cursor.number(4)
@@ -128,8 +129,9 @@ class _File:
     def _text(self, what: str) -> str:
         length = self.cursor.number(self._wide)
         self._bounded(length, 1, f"the length of {what}")
-        if length > self.context.limits.buffer:
-            raise LimitExceeded("buffer", f"{what} is {length:,} bytes long")
+        self._kept += length
+        if self._kept > self.context.limits.buffer:
+            raise LimitExceeded("buffer", f"the metadata's texts are more than {self.context.limits.buffer:,} bytes")
         return self.cursor.take(length).decode("utf-8", "replace")
 
     def _structure(self, detail: str) -> None:
