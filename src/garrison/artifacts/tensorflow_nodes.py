@@ -121,7 +121,7 @@ def operators(wire: Wire, context: Context, graph: Graph, assets: set[str]) -> I
                     arguments[name] = found
             for name in entry.attributes:
                 if name in node.attributes:
-                    arguments[name] = _attribute_text(wire, node.attributes[name])
+                    arguments[name] = attribute_text(wire, node.attributes[name])
             place = f"node {node.name!r}" + (f" of function {scope.name!r}" if scope.name else "")
             yield Operator(framework="tensorflow", name=node.operator, arguments=arguments, place=place)
 
@@ -152,7 +152,7 @@ def _functions_called(wire: Wire, node: Node) -> Iterator[str]:
                     yield from (wire.text(name) for name in wire.spans(function, 1))
 
 
-def _attribute_text(wire: Wire, span: Span) -> str:
+def attribute_text(wire: Wire, span: Span) -> str:
     """A string attribute, or a list of them."""
     texts: list[str] = []
     for number, _, value in wire.fields(span):
@@ -199,7 +199,7 @@ class _Resolver:
             if any(part is None for part in parts):
                 return None
             separator = node.attributes.get("separator")
-            between = _attribute_text(self._wire, separator) if separator is not None else ""
+            between = attribute_text(self._wire, separator) if separator is not None else ""
             return between.join(part for part in parts if part is not None)
         if node.operator in ("Add", "AddV2"):
             parts = [self._tensor(scope, one, depth + 1) for one in inputs]

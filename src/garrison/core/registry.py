@@ -48,6 +48,8 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     extensions: tuple[str, ...] = ()
     """Usual file name endings, lower case with the dot; a subject with one of them and other bytes is a mismatch."""
     container: bool = False
+    ends_in_zip: bool = False
+    """Its writers append a zip of files that belong to it, so that the two together are no polyglot."""
     model: bool = False
     """A model or its parts, as opposed to documents, sources and pictures."""
 

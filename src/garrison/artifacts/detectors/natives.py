@@ -34,6 +34,7 @@ def _two_at_once(examination: Examination) -> bool:
         "zip" in examination.formats
         and any(type(fact) is Anomaly and fact.what == "prefixed-data" for fact in examination.facts)
         and any(_starts_otherwise(name) for name in examination.formats)
+        and not any(name in formats() and formats()[name].ends_in_zip for name in examination.formats)
     )
 
 

@@ -17,11 +17,11 @@ _MODEL |= {20: LENGTH, 25: LENGTH, 26: LENGTH}
 _OWN = frozenset({"", "ai.onnx"})
 _STANDARD = frozenset({"ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"})
 _METADATA = 200
-_TEMPLATE = 1 << 20
+TEMPLATE = 1 << 20
 _NODE_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
 _MEMORY = "_ORT_MEM_ADDR_"
 """ONNX Runtime's own mark for a tensor that lies at an address of the process."""
-_TEXTS = frozenset({"module", "class_name", "compute", "func_name", "ep_cache_context"})
+TEXTS = frozenset({"module", "class_name", "compute", "func_name", "ep_cache_context"})
 _LONGEST_PATH = 1024
 
 
@@ -58,13 +58,23 @@ def _looks_like_graph(wire: Wire, graph: Span) -> bool:
     return True
 
 
-class _Totals:
+class Totals:
     """What the inventory says of a model."""
 
     def __init__(self) -> None:
         self.nodes = self.tensors = self.parameters = 0
         self.functions: set[tuple[str, str]] = set()
         self.operators: dict[tuple[str, str], int] = {}
+
+    def add(self, domain: str, name: str) -> None:
+        """One more node."""
+        self.nodes += 1
+        self.operators[domain, name] = self.operators.get((domain, name), 0) + 1
+
+    def count(self, parameters: int) -> None:
+        """One more tensor."""
+        self.tensors += 1
+        self.parameters += min(parameters, 1 << 60)
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -75,7 +85,7 @@ def extract(source: Source, context: Context) -> Extracted:
     parts: list[tuple[str, Span]] = []
     metadata: list[tuple[str, Span]] = []
     problem: Malformed | None = None
-    totals = _Totals()
+    totals = Totals()
     facts: list[AnyFact] = []
     try:
         for number, _, value in wire.fields(wire.whole()):
@@ -107,7 +117,7 @@ def extract(source: Source, context: Context) -> Extracted:
     yield Artifact(format="onnx", details=details)
     yield from facts
     for key, span in metadata:
-        text = wire.text(span, _TEMPLATE)
+        text = wire.text(span, TEMPLATE)
         if "{%" in text or "{{" in text:
             yield source.member(f"metadata {key}", text.encode(), loaded_as=("jinja",))
     if problem is not None:
@@ -134,7 +144,7 @@ def _property(wire: Wire, span: Span) -> tuple[str, Span]:
     return key, value
 
 
-def _graphs(wire: Wire, context: Context, parts: list[tuple[str, Span]], totals: _Totals) -> Iterator[AnyFact]:
+def _graphs(wire: Wire, context: Context, parts: list[tuple[str, Span]], totals: Totals) -> Iterator[AnyFact]:
     """Graphs, functions and the graphs in attributes of their nodes, without recursion."""
     nodes: list[Span] = []
     while parts or nodes:
@@ -156,6 +166,11 @@ def _graphs(wire: Wire, context: Context, parts: list[tuple[str, Span]], totals:
             elif number == 15:
                 for part in wire.spans(value, 1, 2):
                     yield from _tensor(wire, part, totals)
+    yield from unknown_operators(totals)
+
+
+def unknown_operators(totals: Totals) -> Iterator[Operator]:
+    """Operators that neither ONNX nor the model itself defines."""
     for (domain, name), count in totals.operators.items():
         known = name in onnx_operators() if domain in _OWN else domain in _STANDARD
         if not known and (domain, name) not in totals.functions:
@@ -163,7 +178,7 @@ def _graphs(wire: Wire, context: Context, parts: list[tuple[str, Span]], totals:
 
 
 def _function(
-    wire: Wire, span: Span, nodes: list[Span], parts: list[tuple[str, Span]], totals: _Totals
+    wire: Wire, span: Span, nodes: list[Span], parts: list[tuple[str, Span]], totals: Totals
 ) -> Iterator[AnyFact]:
     name = domain = ""
     for number, _, value in wire.fields(span):
@@ -180,7 +195,7 @@ def _function(
     totals.functions.add((domain, name))
 
 
-def _node(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: _Totals) -> Iterator[AnyFact]:
+def _node(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: Totals) -> Iterator[AnyFact]:
     domain = name = label = ""
     texts: dict[str, str] = {}
     embedded = True
@@ -195,21 +210,20 @@ def _node(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: _Totals
             domain = wire.text(value, 200)
         elif number == 5:
             key, text, whole = _simple_attribute(wire, value)
-            if text is not None and key in _TEXTS:
+            if text is not None and key in TEXTS:
                 texts[key] = text
             elif key == "embed_mode":
                 embedded = whole != 0
             yield from _attribute(wire, value, parts, totals)
-    totals.nodes += 1
-    totals.operators[domain, name] = totals.operators.get((domain, name), 0) + 1
+    totals.add(domain, name)
     place = f"node {label!r}" if label else f"operator {name}"
     if name == "EPContext" and not embedded and "ep_cache_context" in texts:
         detail = "the compiled model of an execution provider"
         yield Reference(target=texts["ep_cache_context"], role="external-data", detail=detail, place=place)
-    yield from _python(domain, name, texts, place)
+    yield from python_imports(name, texts, place)
 
 
-def _python(domain: str, name: str, texts: dict[str, str], place: str) -> Iterator[AnyFact]:
+def python_imports(name: str, texts: dict[str, str], place: str) -> Iterator[AnyFact]:
     """What ONNX Runtime's Python operators import: a module with a class, or a class by its whole name."""
     if not name.lower().startswith("py"):
         return
@@ -233,7 +247,7 @@ def _simple_attribute(wire: Wire, span: Span) -> tuple[str, str | None, int | No
     return name, text, whole
 
 
-def _attribute(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: _Totals) -> Iterator[AnyFact]:
+def _attribute(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: Totals) -> Iterator[AnyFact]:
     """Tensors, sparse tensors and graphs that an attribute holds."""
     for number, _, value in wire.fields(span):
         if not isinstance(value, Span):
@@ -247,7 +261,7 @@ def _attribute(wire: Wire, span: Span, parts: list[tuple[str, Span]], totals: _T
             parts.append(("subgraph", value))
 
 
-def _tensor(wire: Wire, span: Span, totals: _Totals) -> Iterator[AnyFact]:
+def _tensor(wire: Wire, span: Span, totals: Totals) -> Iterator[AnyFact]:
     name = ""
     external: dict[str, str] = {}
     dimensions: list[int] = []
@@ -261,8 +275,7 @@ def _tensor(wire: Wire, span: Span, totals: _Totals) -> Iterator[AnyFact]:
         elif number == 13 and isinstance(value, Span) and kind == LENGTH:
             key, text = _property(wire, value)
             external[key] = wire.text(text, 2000)
-    totals.tensors += 1
-    totals.parameters += min(prod(dimensions), 1 << 60)
+    totals.count(prod(dimensions))
     if "location" in external:
         detail = f"tensor {name!r}" if name else "a tensor"
         if _MEMORY in external["location"]:
