@@ -9,7 +9,7 @@ import re
 
 from garrison.artifacts import keras_config
 from garrison.artifacts.wire import hdf5
-from garrison.core.errors import Malformed
+from garrison.core.errors import ExaminationError, Malformed, NotUnderstood
 from garrison.core.facts import Anomaly, Artifact, Reference
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Extracted, Source
@@ -34,7 +34,7 @@ def extract(source: Source, context: Context) -> Extracted:
     versions: dict[str, str | int | float | bool] = {}
     facts: list[Reference] = []
     configurations: list[tuple[str, bytes]] = []
-    problem: Malformed | None = None
+    problem: ExaminationError | None = None
     try:
         for item in hdf5.read(source.reader, context.check_time):
             objects += 1
@@ -77,6 +77,8 @@ def extract(source: Source, context: Context) -> Extracted:
             yield Anomaly(what="malformed", detail=str(error), place=place)
     if (dense or problem is not None) and not seen:
         yield from _searched(source.reader)
+        if problem is None:
+            problem = NotUnderstood("links or attributes are compressed or shared; they were searched for text alone")
     if problem is not None:
         raise problem
 

@@ -28,7 +28,7 @@ def texts(data: bytes) -> list[bytes]:
     found = []
     for index in range(count):
         place = start + index * inner
-        of = data[start + count * inner + index] if kind == _VECTOR else _STRING << 2
+        of = _number(data, start + count * inner + index, 1) if kind == _VECTOR else _STRING << 2
         if of >> 2 in (_STRING, _BLOB):
             found.append(_sized(data, place - _number(data, place, inner), 1 << (of & 3)))
     return found

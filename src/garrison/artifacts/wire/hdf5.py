@@ -9,7 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from garrison.core.errors import LimitExceeded, Malformed
+from garrison.artifacts.wire import hdf5_heap
+from garrison.core.errors import LimitExceeded, Malformed, NotUnderstood
 from garrison.sources.reader import Reader
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -20,6 +21,8 @@ _STRING = 64 << 20
 _UNDEFINED = {4: 0xFFFFFFFF, 8: 0xFFFFFFFFFFFFFFFF, 2: 0xFFFF}
 
 _DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08
+_SHARED = 2
+"""The flag of a message whose body only says where it is."""
 _ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE, _ATTRIBUTE_INFO = 0x0C, 0x10, 0x11, 0x15
 
 
@@ -51,7 +54,7 @@ class Link(msgspec.Struct, frozen=True):
 
 
 class Dense(msgspec.Struct, frozen=True):
-    """Links or attributes of this object are stored densely, which this reader does not follow."""
+    """Links or attributes of this object are kept in a way that this reader does not follow (compressed, or shared)."""
 
     path: str
 
@@ -145,30 +148,48 @@ class _File:
     def _object(self, path: str, address: int, children: list[tuple[str, int]]) -> Iterator[Item]:
         type_class, layout = -1, None
         external: tuple[str, ...] = ()
-        for kind, data in self._messages(address):
+        for kind, flags, data in self._messages(address):
             cursor = _Cursor(data, self._offset_size, self._length_size)
-            if kind == _SYMBOL_TABLE:
+            if flags & _SHARED and kind in (_ATTRIBUTE, _LINK, _EXTERNAL):
+                yield Dense(path)
+            elif kind == _SYMBOL_TABLE:
                 yield from self._symbol_table(path, cursor.offset(), cursor.offset(), children)
             elif kind == _LINK:
                 yield from self._link(path, cursor, children)
             elif kind in (_LINK_INFO, _ATTRIBUTE_INFO):
-                cursor.take(1)
-                flags = cursor.take(1)[0]
-                cursor.take((8 if kind == _LINK_INFO else 2) if flags & 1 else 0)
-                if not self._undefined(cursor.offset()):
-                    yield Dense(path)
+                yield from self._dense(path, kind, cursor, children)
             elif kind == _ATTRIBUTE:
-                yield self._attribute(path, data)
-            elif kind == _DATATYPE and data:
+                yield from self._attribute(path, data)
+            elif kind == _DATATYPE and data and not flags & _SHARED:
                 type_class = data[0] & 0x0F
             elif kind == _LAYOUT:
                 layout = self._layout(cursor)
+                external += layout[3]
             elif kind == _EXTERNAL:
-                external = self._external(cursor)
+                external += self._external(cursor)
         if layout is not None:
             yield Dataset(path, type_class, layout[0], layout[1], layout[2], external)
 
-    def _messages(self, address: int) -> Iterator[tuple[int, bytes]]:
+    def _dense(self, path: str, kind: int, cursor: "_Cursor", children: list[tuple[str, int]]) -> Iterator[Item]:
+        """Links or attributes in a fractal heap, where there are many of them."""
+        cursor.take(1)
+        flags = cursor.take(1)[0]
+        cursor.take((8 if kind == _LINK_INFO else 2) if flags & 1 else 0)
+        heap, tree = cursor.offset(), cursor.offset()
+        if self._undefined(heap) or self._undefined(tree):
+            return
+        try:
+            for data in hdf5_heap.objects(self._at, hdf5_heap.Sizes(self._offset_size, self._length_size), heap, tree):
+                self._check_time()
+                if kind == _LINK_INFO:
+                    yield from self._link(path, _Cursor(data, self._offset_size, self._length_size), children)
+                else:
+                    yield from self._attribute(path, data)
+        except NotUnderstood:
+            yield Dense(path)
+
+    def _messages(self, address: int) -> Iterator[tuple[int, int, bytes]]:
+        """Kind, flags and body of each message of an object."""
         head = self._at(address, 16)
         total = 0
         if head.startswith(b"OHDR"):
@@ -191,9 +212,11 @@ class _File:
             while position + size_of_head <= len(data):
                 if version_2:
                     kind, size = data[position], int.from_bytes(data[position + 1 : position + 3], "little")
+                    flags = data[position + 3]
                 else:
                     kind = int.from_bytes(data[position : position + 2], "little")
                     size = int.from_bytes(data[position + 2 : position + 4], "little")
+                    flags = data[position + 4]
                 body = data[position + size_of_head : position + size_of_head + size]
                 position += size_of_head + size
                 if kind == _CONTINUATION and len(body) >= self._offset_size + self._length_size:
@@ -203,7 +226,7 @@ class _File:
                     if extent < 8 or len(blocks) > _MESSAGES:
                         raise Malformed("an HDF5 continuation block of impossible size")
                 elif kind:
-                    yield kind, body
+                    yield kind, flags, body
 
     def _version_2(self, address: int) -> tuple[list[tuple[int, int]], bool]:
         flags = self._at(address + 5, 1)[0]
@@ -285,7 +308,7 @@ class _File:
 
     # --------------------------------------------------- attributes and data
 
-    def _attribute(self, path: str, data: bytes) -> Attribute:
+    def _attribute(self, path: str, data: bytes) -> Iterator[Item]:
         cursor = _Cursor(data, self._offset_size, self._length_size)
         version, flags = cursor.take(1)[0], cursor.take(1)[0]
         name_size, type_size, space_size = (int.from_bytes(cursor.take(2), "little") for _ in range(3))
@@ -295,18 +318,36 @@ class _File:
         name = _text(cursor.take(_round_up(name_size) if padded else name_size)[:name_size].split(b"\0")[0])
         datatype = cursor.take(_round_up(type_size) if padded else type_size)
         space = cursor.take(_round_up(space_size) if padded else space_size)
-        if flags & 3 or not datatype:  # the type is shared, kept in another object: no string that Keras writes
-            return Attribute(path, name, ())
-        count = self._elements(space)
+        if version > 1 and flags & 1:
+            datatype = self._committed_type(datatype)
+        if (flags & 2 and version > 1) or not datatype:
+            yield Dense(path)
+            return
+        yield Attribute(path, name, tuple(self._values(datatype, self._elements(space), cursor)))
+
+    def _values(self, datatype: bytes, count: int, cursor: "_Cursor") -> Iterator[bytes]:
+        """The elements of a type of strings, or of variable length."""
         kind = datatype[0] & 0x0F
         if kind == 3:
             width = int.from_bytes(datatype[4:8], "little")
             raw = cursor.rest()
-            strings = tuple(raw[i * width : (i + 1) * width].rstrip(b"\0") for i in range(min(count, 65536)) if width)
-            return Attribute(path, name, strings)
-        if kind == 9:
-            return Attribute(path, name, tuple(self._variable(cursor, count)))
-        return Attribute(path, name, ())
+            for index in range(min(count, 65536, len(raw) // width if width else 0)):
+                yield raw[index * width : (index + 1) * width].rstrip(b"\0")
+        elif kind == 9:
+            yield from self._variable(cursor, count)
+
+    def _committed_type(self, reference: bytes) -> bytes:
+        """The type that an attribute shares with others, where it lies in an object of its own; else nothing."""
+        cursor = _Cursor(reference, self._offset_size, self._length_size)
+        version, kind = cursor.take(1)[0], cursor.take(1)[0]
+        if version == 1:
+            cursor.take(6)
+        elif version == 3 and kind != 2:
+            return b""
+        for number, flags, body in self._messages(cursor.offset()):
+            if number == _DATATYPE and not flags & _SHARED:
+                return body
+        return b""
 
     def _elements(self, space: bytes) -> int:
         if len(space) < 4:
@@ -358,17 +399,26 @@ class _File:
 
     def _layout(
         self, cursor: "_Cursor"
-    ) -> tuple[Literal["compact", "contiguous", "chunked", "virtual", "unknown"], int, int]:
+    ) -> tuple[Literal["compact", "contiguous", "chunked", "virtual", "unknown"], int, int, tuple[str, ...]]:
+        """How the data lies, where, how much of it, and the files that it is put together from."""
         version = cursor.take(1)[0]
         if version < 3:
-            return "unknown", -1, 0
+            return "unknown", -1, 0, ()
         kind = cursor.take(1)[0]
         if kind == 0:
-            return "compact", -1, int.from_bytes(cursor.take(2), "little")
+            return "compact", -1, int.from_bytes(cursor.take(2), "little"), ()
         if kind == 1:
             address, size = cursor.offset(), cursor.length()
-            return "contiguous", -1 if self._undefined(address) else self._base + address, size
-        return ("chunked", -1, 0) if kind == 2 else ("virtual", -1, 0) if kind == 3 else ("unknown", -1, 0)
+            return "contiguous", -1 if self._undefined(address) else self._base + address, size, ()
+        if kind == 3:
+            address = cursor.offset()
+            block = (
+                b""
+                if self._undefined(address)
+                else self._global_heap(address).get(int.from_bytes(cursor.take(4), "little"), b"")
+            )
+            return "virtual", -1, 0, tuple(_virtual_sources(block, self._offset_size, self._length_size))
+        return "chunked" if kind == 2 else "unknown", -1, 0, ()
 
     def _external(self, cursor: "_Cursor") -> tuple[str, ...]:
         cursor.take(4)
@@ -404,8 +454,57 @@ class _Cursor:
     def length(self) -> int:
         return int.from_bytes(self.take(self._length_size), "little")
 
+    def text(self) -> bytes:
+        """Up to the next NUL."""
+        end = self._data.find(b"\0", self._position)
+        return self.take(max(end - self._position, 0) + 1)[:-1]
+
+    def selection(self) -> None:
+        """Step over the description of a part of a dataset (VIII of the specification)."""
+        kind, version = (int.from_bytes(self.take(4), "little") for _ in range(2))
+        if kind in (0, 3):
+            self.take(8)
+        elif kind == 2 and version == 2:
+            self.take(1)
+            self.take(int.from_bytes(self.take(4), "little"))
+        elif kind == 2 and version == 3:
+            regular, width = self.take(1)[0] & 1, self.take(1)[0]
+            rank = int.from_bytes(self.take(4), "little")
+            self.take((4 if regular else 2 * int.from_bytes(self.take(width), "little")) * rank * width)
+        elif kind == 1 and version == 2:
+            width = self.take(1)[0]
+            rank = int.from_bytes(self.take(4), "little")
+            self.take(int.from_bytes(self.take(width), "little") * rank * width)
+        else:
+            self.take(4)
+            self.take(int.from_bytes(self.take(4), "little"))
+
     def rest(self) -> bytes:
         return self._data[self._position :]
+
+
+def _virtual_sources(block: bytes, offset_size: int, length_size: int) -> Iterator[str]:
+    """Files that a virtual dataset takes its values from; `.` is the file itself (VII.A of the specification)."""
+    cursor = _Cursor(block, offset_size, length_size)
+    version = cursor.take(1)[0] if block else 0xFF
+    if version > 1:
+        return
+    for _ in range(min(cursor.length(), 1024)):
+        flags = cursor.take(1)[0] if version else 0
+        # Version 1 refers to an earlier entry of the same name, or to the file itself, by a flag.
+        name = "."
+        if flags & 1:
+            cursor.length()
+        elif not flags & 4:
+            name = _text(cursor.text())
+        if flags & 2:
+            cursor.length()
+        else:
+            cursor.text()
+        if name != ".":
+            yield name
+        for _ in range(2):
+            cursor.selection()
 
 
 def _round_up(size: int) -> int:

@@ -11,6 +11,7 @@ from garrison.core.errors import LimitExceeded, Malformed
 from garrison.sources.reader import Reader
 
 _BUFFER = 1 << 18
+_SMALL = 1 << 12
 _FIELDS = 20_000_000
 _GROUPS = 100
 VARINT, FIXED64, LENGTH, START_GROUP, END_GROUP, FIXED32 = range(6)
@@ -34,6 +35,7 @@ class Wire:
         self.reader = reader
         self._buffer = b""
         self._at = 0
+        self._ahead = _SMALL
         self._read = 0
 
     def whole(self) -> Span:
@@ -43,7 +45,9 @@ class Wire:
     def _byte(self, position: int) -> int:
         offset = position - self._at
         if not 0 <= offset < len(self._buffer):
-            self._buffer = self.reader.pread(position, _BUFFER)
+            # Little after a jump over a long field, more and more while fields follow each other.
+            self._ahead = min(self._ahead * 2, _BUFFER) if offset == len(self._buffer) else _SMALL
+            self._buffer = self.reader.pread(position, self._ahead)
             self._at = position
             offset = 0
             if not self._buffer:
