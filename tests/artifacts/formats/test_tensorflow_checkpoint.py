@@ -64,6 +64,11 @@ def test_a_whole_checkpoint_is_understood_and_has_no_finding() -> None:
     assert examine_bytes(bytes(range(64)), SHARD)[-1].formats == ["tensorflow-checkpoint-data"]
 
 
+def test_shards_of_tensorflow_js_are_known() -> None:
+    assert examine_bytes(b"\x00\xff\x10" * 9, "group1-shard1of2.bin")[-1].formats == ["tensorflowjs-weights"]
+    assert examine_bytes(b"\x00\xff\x10" * 9, "weights.bin")[-1].formats == []
+
+
 @pytest.mark.parametrize("size", [63, 65, 0])
 def test_bytes_that_the_index_does_not_describe_are_said(size: int) -> None:
     (found,) = findings_of({"m/variables.index": INDEX, "m/variables.data-00000-of-00001": bytes(size)})

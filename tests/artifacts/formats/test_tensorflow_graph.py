@@ -196,6 +196,13 @@ def test_a_fingerprint_is_known() -> None:
     assert examine_bytes(message((1, 1), (2, 2), (3, 3)))[-1].formats == []
 
 
+def test_a_hub_module_is_known() -> None:
+    for data in (message((1, 3)), message((1, 3), (2, 1), (2, 7))):
+        assert examine_bytes(data, "tfhub_module.pb")[-1].formats == ["tensorflow-hub"]
+    for data in (message((1, 9)), message((1, 3), (4, 1)), message((1, 3)) + b"\x10"):
+        assert "tensorflow-hub" not in examine_bytes(data)[-1].formats
+
+
 def test_formats_are_told_apart() -> None:
     assert examine_bytes(HONEST)[-1].formats == ["tensorflow-savedmodel"]
     assert examine_bytes(ORDINARY)[-1].formats == ["tensorflow-graph"]

@@ -21,6 +21,7 @@ _MAGIC = bytes.fromhex("57fb808b247547db")
 _BLOCK = 16 << 20
 _BLOCKS = 1_000_000
 _SHARD = re.compile(r"\.data-[0-9]{5}-of-[0-9]{5}$")
+_JAVASCRIPT = re.compile(r"^group[0-9]+-shard[0-9]+of[0-9]+(?:\.bin)?$")
 
 
 class _Entry(msgspec.Struct):
@@ -42,6 +43,11 @@ def sniff(source: Source) -> bool:
 def sniff_data(source: Source) -> bool:
     """Bare numbers have no mark: TensorFlow finds them by this name alone, beside the index that describes them."""
     return _SHARD.search(source.name) is not None
+
+
+def sniff_javascript(source: Source) -> bool:
+    """TensorFlow.js fetches bare numbers by these names, which `model.json` beside them lists."""
+    return _JAVASCRIPT.match(source.name) is not None
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -67,6 +73,11 @@ def extract(source: Source, context: Context) -> Extracted:
 def extract_data(source: Source, context: Context) -> Extracted:
     """Numbers alone."""
     yield Artifact(format="tensorflow-checkpoint-data", details={"bytes": source.reader.size})
+
+
+def extract_javascript(source: Source, context: Context) -> Extracted:
+    """Numbers alone."""
+    yield Artifact(format="tensorflowjs-weights", details={"bytes": source.reader.size})
 
 
 def _header(value: bytes) -> int:

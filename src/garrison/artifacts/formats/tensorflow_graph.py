@@ -83,6 +83,16 @@ def sniff_fingerprint(source: Source) -> bool:
     return hashes >= 3
 
 
+def sniff_hub_module(source: Source) -> bool:
+    """TensorFlow Hub's `tfhub_module.pb`: the number of a module format, 1 to 3, and features that it needs."""
+    data = source.reader.pread(0, 32)
+    if len(data) < 2 or data[0] != 8 or not 1 <= data[1] <= 3:
+        return False
+    return (
+        source.reader.size == len(data) and all(data[at] == 16 for at in range(2, len(data), 2)) and not len(data) % 2
+    )
+
+
 def _looks_like_meta_graph(wire: Wire, span: Span) -> bool:
     try:
         fields = {number: value for number, _, value in wire.fields(span) if isinstance(value, Span)}
@@ -166,6 +176,11 @@ def extract_keras_metadata(source: Source, context: Context) -> Extracted:
 def extract_fingerprint(source: Source, context: Context) -> Extracted:
     """A SavedModel's fingerprint is hashes alone."""
     yield Artifact(format="tensorflow-fingerprint")
+
+
+def extract_hub_module(source: Source, context: Context) -> Extracted:
+    """A number alone."""
+    yield Artifact(format="tensorflow-hub", details={"module_format": source.reader.pread(1, 1)[0]})
 
 
 def _meta_graph(

@@ -55,6 +55,9 @@ class Wire:
         return self._buffer[offset]
 
     def _varint(self, position: int, end: int) -> tuple[int, int]:
+        offset = position - self._at
+        if position < end and 0 <= offset < len(self._buffer) and (byte := self._buffer[offset]) < 0x80:
+            return byte, position + 1  # most numbers are small
         value = shift = 0
         while position < end:
             byte = self._byte(position)
@@ -73,16 +76,35 @@ class Wire:
         Groups are stepped over, as readers do with fields that they don't know. Raises `Malformed` where the bytes are
         no message, and `LimitExceeded` past 20 million fields.
         """
+        position, end = span.start, span.end
         groups: list[int] = []
-        for number, kind, value in self._fields(span):
-            if kind == START_GROUP:
-                groups.append(number)
-                if len(groups) > _GROUPS:
-                    raise Malformed("groups inside groups without end")
-            elif kind == END_GROUP:
-                if not groups or groups.pop() != number:
-                    raise Malformed(f"a group {number} ends that never began")
-            elif not groups:
+        while position < end:
+            self._read += 1
+            if self._read > _FIELDS:
+                raise LimitExceeded("facts", f"more than {_FIELDS} protobuf fields")
+            key, position = self._varint(position, end)
+            number, kind = key >> 3, key & 7
+            value: int | Span = 0
+            if not number:
+                raise Malformed(f"field number 0 at {position:#x}")
+            if kind == LENGTH:
+                length, position = self._varint(position, end)
+                if position + length > end:
+                    raise Malformed(f"a field of {length} bytes at {position:#x} is longer than what holds it")
+                value = Span(position, position + length)
+                position += length
+            elif kind == VARINT:
+                value, position = self._varint(position, end)
+            elif kind in (FIXED64, FIXED32):
+                position += 8 if kind == FIXED64 else 4
+                if position > end:
+                    raise Malformed(f"a message ends too early at {end:#x}")
+            elif kind in (START_GROUP, END_GROUP):
+                _step(groups, number, kind)
+                continue
+            else:
+                raise Malformed(f"wire type {kind} at {position:#x}")
+            if not groups:
                 yield number, kind, value
         if groups:
             raise Malformed(f"the group {groups[-1]} has no end")
@@ -93,35 +115,6 @@ class Wire:
         while position < span.end:
             value, position = self._varint(position, span.end)
             yield value
-
-    def _fields(self, span: Span) -> Iterator[tuple[int, int, "int | Span"]]:
-        position, end = span.start, span.end
-        while position < end:
-            self._read += 1
-            if self._read > _FIELDS:
-                raise LimitExceeded("facts", f"more than {_FIELDS} protobuf fields")
-            key, position = self._varint(position, end)
-            number, kind = key >> 3, key & 7
-            if not number:
-                raise Malformed(f"field number 0 at {position:#x}")
-            if kind == VARINT:
-                value, position = self._varint(position, end)
-                yield number, kind, value
-            elif kind == LENGTH:
-                length, position = self._varint(position, end)
-                if position + length > end:
-                    raise Malformed(f"a field of {length} bytes at {position:#x} is longer than what holds it")
-                yield number, kind, Span(position, position + length)
-                position += length
-            elif kind in (FIXED64, FIXED32):
-                position += 8 if kind == FIXED64 else 4
-                if position > end:
-                    raise Malformed(f"a message ends too early at {end:#x}")
-                yield number, kind, 0
-            elif kind in (START_GROUP, END_GROUP):
-                yield number, kind, 0
-            else:
-                raise Malformed(f"wire type {kind} at {position:#x}")
 
     def spans(self, span: Span, *numbers: int) -> Iterator[Span]:
         """The length-delimited fields with these numbers."""
@@ -140,6 +133,16 @@ class Wire:
     def text(self, span: Span, limit: int = 4096) -> str:
         """The span as text, whatever bytes it holds."""
         return self.bytes(span, limit).decode("utf-8", "backslashreplace")
+
+
+def _step(groups: list[int], number: int, kind: int) -> None:
+    """Into a group, or out of one."""
+    if kind == START_GROUP:
+        groups.append(number)
+        if len(groups) > _GROUPS:
+            raise Malformed("groups inside groups without end")
+    elif not groups or groups.pop() != number:
+        raise Malformed(f"a group {number} ends that never began")
 
 
 def shape(reader: Reader, limit: int = 64) -> list[tuple[int, int]] | None:
