@@ -84,7 +84,11 @@ SUBGRAPH = message((1, "then_branch"), (6, graph(node("Relu"), tensors=(external
         ),
         pytest.param(PLAIN + field(7, graph(tensors=(external(ESCAPE),))), id="second graph, merged by readers"),
         pytest.param(
-            group(77, field(1, 5)) + field(99, "?") + model(graph(node("Relu"), tensors=(external(ESCAPE),))),
+            group(77, field(1, 5))
+            + b"".join(field(number, "?") for number in range(90, 170))
+            + field(1, "odd")
+            + field(7, 3)
+            + model(graph(node("Relu"), tensors=(external(ESCAPE),))),
             id="after fields that readers skip",
         ),
     ],

@@ -147,7 +147,8 @@ def test_operators_that_act_are_found_wherever_their_graph_stands(inner: bytes) 
     whole = saved_model(inner)
     several = message((1, 1), (2, message((1, INFORMATION), (2, ORDINARY))), (2, message((2, inner))))
     merged = saved_model(ORDINARY, (2, inner))
-    padded = group(60, field(1, 2)) + field(99, "ignored") + whole
+    # Readers skip what they don't know, and what they know with another type.
+    padded = group(60, field(1, 2)) + field(99, "ignored") * 90 + field(1, "odd") + field(2, 7) + whole
     meta = message((1, INFORMATION), (2, inner), (5, entry("s", message((3, "x")))))
     for data in (whole, several, merged, padded, inner, meta):
         assert worst(findings_of(data)) in ("high", "critical"), examine_bytes(data)[-1].formats

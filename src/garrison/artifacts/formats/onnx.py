@@ -3,6 +3,7 @@
 Source: `onnx/onnx.proto` (ModelProto, GraphProto, NodeProto, AttributeProto, TensorProto, FunctionProto).
 """
 
+import re
 from collections.abc import Iterator
 from math import prod
 
@@ -18,7 +19,8 @@ _OWN = frozenset({"", "ai.onnx"})
 _STANDARD = frozenset({"ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "ai.onnx.preview"})
 _METADATA = 200
 TEMPLATE = 1 << 20
-_NODE_FIELDS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 9, 10})
+_LOOKED_AT = 100_000
+_OPERATOR = re.compile(r"[A-Za-z_][\w.:/-]*").fullmatch
 _MEMORY = "_ORT_MEM_ADDR_"
 """ONNX Runtime's own mark for a tensor that lies at an address of the process."""
 TEXTS = frozenset({"module", "class_name", "compute", "func_name", "ep_cache_context"})
@@ -28,34 +30,31 @@ _LONGEST_PATH = 1024
 def sniff(source: Source) -> bool:
     """A message with a graph of named operators, and an IR version or operator sets beside it.
 
-    Fields that the format does not have are skipped as its readers skip them.
+    Fields that the format does not have, or has with another type, are skipped as its readers skip them; a graph
+    without operators is taken for one only where there are none.
     """
     head = source.reader.pread(0, 2)
     if len(head) < 2 or head[0] & 7 not in (VARINT, LENGTH, 1, 3, 5):
         return False
-    fields = shape(source.reader)
-    if not fields or any(_MODEL.get(number, kind) != kind for number, kind in fields):
+    fields = set(shape(source.reader, _LOOKED_AT, torn=True) or ())
+    if (7, LENGTH) not in fields or not fields & {(1, VARINT), (8, LENGTH)}:
         return False
-    numbers = {number for number, _ in fields}
-    if not numbers & {1, 8} or not (7 in numbers or len(fields) >= 64) or len(numbers - set(_MODEL)) > 4:
-        return False
+    strict = all(_MODEL.get(number) == kind for number, kind in fields)
     wire = Wire(source.reader)
     try:
-        for graph in wire.spans(wire.whole(), 7):
-            return _looks_like_graph(wire, graph)
+        return any(_looks_like_graph(wire, graph, strict) for graph in wire.spans(wire.whole(), 7))
     except Malformed:
         return False
-    return False
 
 
-def _looks_like_graph(wire: Wire, graph: Span) -> bool:
+def _looks_like_graph(wire: Wire, graph: Span, strict: bool) -> bool:
     for number, kind, value in wire.fields(graph):
         if number == 1 and isinstance(value, Span):
-            inner = {field for field, _, _ in wire.fields(value)}
-            return inner <= _NODE_FIELDS and 4 in inner
-        if number in (2, 5, 11, 12) and kind != LENGTH:
+            names = [wire.text(name, 200) for name in wire.spans(value, 4)]
+            return bool(names) and _OPERATOR(names[-1]) is not None
+        if strict and number in (2, 5, 11, 12) and kind != LENGTH:
             return False
-    return True
+    return strict
 
 
 class Totals:

@@ -16,17 +16,21 @@ from garrison.sources.source import Context, Extracted, Source
 _METADATA = 64 << 20
 _OPERATOR = re.compile(r"[A-Za-z_][\w.>/-]*").fullmatch
 _CHECKED = 5
+_LOOKED_AT = 100_000
 _FINGERPRINT = 400
 _ASSETS = "saved_model_assets"
 
 
+def _may_be_a_message(source: Source) -> bool:
+    head = source.reader.pread(0, 1)
+    return bool(head) and head[0] & 7 in (0, 1, 2, 3, 5)
+
+
 def sniff_saved_model(source: Source) -> bool:
     """A schema version and meta graphs; fields that the format does not have are skipped, as its readers do."""
-    head = source.reader.pread(0, 1)
-    if not head or head[0] & 7 not in (0, 1, 2, 3, 5):
+    if not _may_be_a_message(source):
         return False
-    fields = shape(source.reader)
-    if not fields or (2, LENGTH) not in fields or any(field in ((1, LENGTH), (2, VARINT)) for field in fields):
+    if (2, LENGTH) not in (shape(source.reader, _LOOKED_AT) or ()):
         return False
     wire = Wire(source.reader)
     try:
@@ -37,10 +41,7 @@ def sniff_saved_model(source: Source) -> bool:
 
 def sniff_meta_graph(source: Source) -> bool:
     """What TensorFlow 1 writes beside its checkpoints: a graph between facts about it."""
-    if source.reader.pread(0, 1) not in (b"\x0a", b"\x12"):
-        return False
-    fields = shape(source.reader)
-    if not fields or (2, LENGTH) not in fields or any(kind != LENGTH for number, kind in fields if number < 8):
+    if not _may_be_a_message(source) or (2, LENGTH) not in (shape(source.reader, _LOOKED_AT) or ()):
         return False
     wire = Wire(source.reader)
     return _looks_like_meta_graph(wire, wire.whole())
@@ -48,11 +49,9 @@ def sniff_meta_graph(source: Source) -> bool:
 
 def sniff_graph(source: Source) -> bool:
     """Nodes with a name and an operator, or a library of functions."""
-    if source.reader.pread(0, 1) not in (b"\x0a", b"\x12"):
+    if not _may_be_a_message(source) or not shape(source.reader, 200):
         return False
     wire = Wire(source.reader)
-    if not shape(source.reader, 200):
-        return False
     return _looks_like_graph(wire, wire.whole())
 
 
@@ -106,9 +105,7 @@ def _looks_like_meta_graph(wire: Wire, span: Span) -> bool:
 def _looks_like_graph(wire: Wire, span: Span) -> bool:
     checked = 0
     try:
-        for number, kind, value in wire.fields(span):
-            if number in (1, 2) and not isinstance(value, Span):
-                return False
+        for number, _, value in wire.fields(span):
             if number == 1 and isinstance(value, Span):
                 if not _looks_like_node(wire, value):
                     return False
@@ -119,8 +116,6 @@ def _looks_like_graph(wire: Wire, span: Span) -> bool:
                     for function in wire.spans(value, 1)
                     for node in wire.spans(function, 3)
                 )
-            elif number == 4 and kind != LENGTH:
-                return False
             if checked == _CHECKED:
                 break
     except Malformed:

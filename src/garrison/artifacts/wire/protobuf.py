@@ -145,8 +145,11 @@ def _step(groups: list[int], number: int, kind: int) -> None:
         raise Malformed(f"a group {number} ends that never began")
 
 
-def shape(reader: Reader, limit: int = 64) -> list[tuple[int, int]] | None:
-    """Numbers and wire types of the outermost fields, the first `limit` of them; `None` where it is no message."""
+def shape(reader: Reader, limit: int = 64, *, torn: bool = False) -> list[tuple[int, int]] | None:
+    """Numbers and wire types of the outermost fields, the first `limit` of them.
+
+    `None` where it is no message; of a `torn` one, the fields before the end.
+    """
     wire = Wire(reader)
     found: list[tuple[int, int]] = []
     try:
@@ -155,5 +158,5 @@ def shape(reader: Reader, limit: int = 64) -> list[tuple[int, int]] | None:
             if len(found) >= limit:
                 break
     except Malformed:
-        return None
+        return found if torn else None
     return found
