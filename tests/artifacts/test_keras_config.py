@@ -84,6 +84,12 @@ HOSTILE = {
     "Lambda of Keras 3, code": layer(
         "Lambda", {"function": {"class_name": "__lambda__", "config": {"code": BYTECODE, "closure": None}}}
     ),
+    "Lambda with base64 that has other signs in it": layer(
+        "Lambda", {"function": ["!" + BYTECODE.replace("A", "*A", 3)]}
+    ),
+    "Lambda with bytes as characters": layer(
+        "Lambda", {"function": [marshal.dumps(compile("__import__('os')", "é", "eval")).decode("latin-1"), None, None]}
+    ),
     "Lambda whose output shape is code": layer(
         "Lambda", {"function": "relu", "output_shape": [BYTECODE, None, None], "output_shape_type": "lambda"}
     ),

@@ -5,10 +5,10 @@ Follows Keras' own loaders: `keras/src/saving/serialization_lib.py` (`deserializ
 `keras/src/utils/python_utils.py` (`func_load`, marshalled code in base64).
 """
 
-import base64
 import binascii
 import builtins
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ _FILE_KEYS = {
 }
 """Settings that layers open as files where they are texts (`IndexLookup`, `TFSMLayer`, Keras Hub's tokenizers)."""
 _LONGEST_PATH = 1024
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]{8,}={0,2}\s*").fullmatch
 _TENSORFLOW_CALLS = frozenset({"TFOpLambda", "SlicingOpLambda"})
 _FUNCTIONS = frozenset({"function", "builtin_function_or_method", "method", "ufunc"})
 _SIMPLE_FUNCTIONS = ("function", "output_shape", "mask")
@@ -239,10 +240,7 @@ def _code(place: str, value: object) -> Iterator[AnyFact]:
             value = value[0]
     if not isinstance(value, str) or not value:
         return
-    try:
-        data = base64.b64decode("".join(value.split()), validate=True)
-    except (binascii.Error, ValueError):
-        data = b""
+    data = _decoded(value)
     if data and _marshalled(data):
         yield EmbeddedCode(
             language="python-bytecode",
@@ -254,7 +252,7 @@ def _code(place: str, value: object) -> Iterator[AnyFact]:
         )
         return
     text = value
-    if data and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in data[:512]):
+    if data and _BASE64(value) and all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in data[:512]):
         text = data.decode("ascii", "replace")
     yield EmbeddedCode(
         language="python",
@@ -264,6 +262,19 @@ def _code(place: str, value: object) -> Iterator[AnyFact]:
         excerpt=text[:200],
         place=place,
     )
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes that `func_load` unmarshals: it skips what is no base64, and takes other texts for the bytes."""
+    try:
+        data = binascii.a2b_base64(text.encode("ascii"))
+    except (UnicodeEncodeError, binascii.Error):
+        data = b""
+    if not _marshalled(data):
+        raw = text.encode("raw_unicode_escape")
+        if _marshalled(raw) and not text.isascii():
+            return raw
+    return data
 
 
 def _marshalled(data: bytes) -> bool:
