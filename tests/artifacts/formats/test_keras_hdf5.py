@@ -46,6 +46,15 @@ def test_data_of_other_files_is_found(name: str) -> None:
     assert {(finding.rule, finding.severity) for finding in found} == {("escaping-reference", "high")}
 
 
+@pytest.mark.parametrize("size", [4096, 1 << 16, 1 << 20])
+def test_a_model_behind_another_file_is_found(size: int) -> None:
+    picture = b"\x89PNG\r\n\x1a\n".ljust(size, b"\0")
+    data = picture + with_configuration("oldest", HOSTILE)
+    assert "hdf5-behind" in examine_bytes(data, "picture.png")[-1].formats
+    assert worst(findings_of(data, "picture.png")) == "critical"
+    assert "hdf5-behind" not in examine_bytes(b"x" + data, "picture.png")[-1].formats
+
+
 def test_pickles_in_attributes_and_datasets_are_read() -> None:
     found = findings_of(FILES["pickles"], "data.h5")
     assert {finding.subject for finding in found} == {"data.h5!//blob", "data.h5!//@pickle"}
