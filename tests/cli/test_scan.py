@@ -185,6 +185,7 @@ def test_ctrl_c_stops_at_once_and_says_what_was_done() -> None:
         Path(f"{number}.pkl").write_bytes(HOSTILE)
     code = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import garrison.scanning
 from garrison.cli import main
 scan = garrison.scanning.scan
@@ -205,9 +206,13 @@ sys.exit(main.main(["scan", ".", "--format", "json"]))
 
 def test_ctrl_c_from_outside_ends_without_a_traceback() -> None:
     read, write = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "garrison", "scan", "-"], stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    code = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from garrison.cli import main
+sys.exit(main.main(["scan", "-"]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)

@@ -167,3 +167,10 @@ def test_no_type_that_numpy_takes_for_objects_is_missed(spec: str) -> None:
         return
     assert holds_objects(spec) == dtype.hasobject
     assert dtype.hasobject or size_of(spec) in (None, dtype.itemsize)
+
+
+def test_a_pickle_behind_a_header_that_does_not_parse() -> None:
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,)\n"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    assert worst(findings_of(data + b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.", "a.npy")) == "critical"
+    assert worst(findings_of(data + bytes(64), "a.npy")) == "low"

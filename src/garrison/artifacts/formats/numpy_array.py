@@ -34,7 +34,12 @@ def extract(source: Source, context: Context) -> Extracted:
     for number in range(_ARRAYS):
         context.check_time()
         version, header, start = _header(reader, position)
-        description, shape, fortran = _fields(header, version)
+        try:
+            description, shape, fortran = _fields(header, version)
+        except Malformed:
+            # NumPy stops here; more lenient readers may take the rest for the pickle that it looks like.
+            yield from _pickled(source, start)
+            raise
         details: dict[str, str | int | float | bool] = {
             "version": f"{version[0]}.{version[1]}",
             "dtype": _spelled(description)[:200],
