@@ -22,13 +22,15 @@ def tree(field: Field) -> object:
         ("a: 1 b: x", [("a", "1"), ("b", "x")]),
         ("a { b: 2 }", [("a", [("b", "2")])]),
         ("a: < b: 2; c: 3, >", [("a", [("b", "2"), ("c", "3")])]),
+        ("a: - 1 b: -inf", [("a", "- 1"), ("b", "-inf")]),
+        ("[type.example.org/x.Y] { b: 1 }", [("[type.example.org/x.Y]", [("b", "1")])]),
         ("a: [1, -2.5e3, inf]", [("a", "1"), ("a", "-2.5e3"), ("a", "inf")]),
         ("a [{ b: 1 }, { b: 2 }]", [("a", [("b", "1")]), ("a", [("b", "2")])]),
         ("a: []", []),
         ("a: 'x' \"y\"\n'z'", [("a", "xyz")]),
         (r'a: "\x41\101\n\"\u00e9"', [("a", 'AA\n"é')]),
         ("# note\na: 1 # more\n# last", [("a", "1")]),
-        ("[some.extension]: 1", [("some.extension", "1")]),
+        ("[some.extension]: 1", [("[some.extension]", "1")]),
     ],
 )
 def test_forms_of_fields(text: str, expected: object) -> None:

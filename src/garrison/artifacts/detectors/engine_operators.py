@@ -1,8 +1,8 @@
 """Judges operators of inference engines: those that act outside the graph, and those that need code of others."""
 
-import posixpath
 from collections.abc import Iterator, Sequence
 
+from garrison.artifacts.detectors.folders import leaves
 from garrison.artifacts.knowledge.engine_operators import Engine, EngineOperator, engines
 from garrison.artifacts.program_text import is_program_text
 from garrison.core.facts import Examination, Operator
@@ -59,15 +59,5 @@ def _dangerous(fact: Operator, entry: EngineOperator) -> tuple[str, Severity, st
         rule, severity = _RULES[entry.effect]
         return rule, severity, message
     if entry.effect == "write":
-        return "file-operator", Severity.CRITICAL if any(map(_leaves, values)) else Severity.HIGH, message
-    return "file-operator", Severity.HIGH if any(map(_leaves, values)) else Severity.MEDIUM, message
-
-
-def _leaves(value: str) -> bool:
-    plain = value.replace("\\", "/")
-    return (
-        plain.startswith(("/", "~"))
-        or "://" in plain
-        or plain[1:3] == ":/"
-        or posixpath.normpath(plain).startswith("..")
-    )
+        return "file-operator", Severity.CRITICAL if any(map(leaves, values)) else Severity.HIGH, message
+    return "file-operator", Severity.HIGH if any(map(leaves, values)) else Severity.MEDIUM, message

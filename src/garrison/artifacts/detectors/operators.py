@@ -1,10 +1,10 @@
 """Judges graph operators by what they do with which arguments: an ordinary checkpoint's saver is no alarm."""
 
-import posixpath
 import re
 from collections.abc import Iterator, Sequence
 
 from garrison.artifacts.detectors import torch_operators
+from garrison.artifacts.detectors.folders import leaves
 from garrison.artifacts.knowledge.engine_operators import engines
 from garrison.artifacts.knowledge.operators import OperatorEntry, onnx_domains, tensorflow_operators
 from garrison.core.facts import Examination, Operator
@@ -56,19 +56,9 @@ def _known(fact: Operator, entry: OperatorEntry) -> tuple[str, Severity, str] | 
         return None if described.startswith(("local://", "bytes://")) or not described else (rule, Severity.HIGH, shown)
     if not values:
         return None if entry.ordinary else (rule, Severity.MEDIUM, f"{shown}, with an argument that is computed")
-    if entry.ordinary and not any(_leaves(value) for value in values):
+    if entry.ordinary and not any(leaves(value) for value in values):
         return None if entry.effect == "read" else (rule, Severity.HIGH, f"{shown}, a fixed name")
     return rule, Severity.CRITICAL if entry.effect == "write" else Severity.HIGH, shown
-
-
-def _leaves(value: str) -> bool:
-    plain = value.replace("\\", "/")
-    return (
-        plain.startswith(("/", "~"))
-        or "://" in plain
-        or plain[1:3] == ":/"
-        or posixpath.normpath(plain).startswith("..")
-    )
 
 
 def _onnx(fact: Operator) -> tuple[str, Severity, str] | None:

@@ -18,7 +18,6 @@ _SIZES = {0: 1, 1: 2, 2: 4, 3: 8, 4: 2, 5: 4, 6: 8, 19: 8, 20: 1, 21: 1, 22: 2, 
 _LEVELS = 16
 _DESCRIPTION = 1 << 16
 _TENSORS = 1_000_000
-_NAMED = 1000
 
 
 def sniff(source: Source) -> bool:

@@ -14,18 +14,11 @@ _MACHINES = {0x14C: "x86", 0x8664: "x86-64", 0x1C0: "ARM", 0x1C4: "ARM", 0xAA64:
 _LIBRARY = 0x2000
 _SECTIONS = 96
 _IMPORTS = 64
-_PORTABLE = (b"MZqFpD='", b"jartsr='", b"APEDBG='")
-"""How Actually Portable Executables begin, for a shell to take them as an assignment."""
 
 
 def sniff(source: Source) -> bool:
     """An `MZ` whose pointer leads to a PE header."""
     return _header(source.reader) > 0
-
-
-def sniff_portable(source: Source) -> bool:
-    """A program for all systems at once: `MZ` for Windows and a shell script for the others."""
-    return source.reader.pread(0, 8) in _PORTABLE
 
 
 def _header(reader: Reader) -> int:

@@ -10,8 +10,6 @@ from typing import Literal
 
 from garrison.core.facts import Import
 
-INERT = -1
-"""A number, truth value or None whose offset was not kept."""
 EMPTY_TUPLE = -2
 UNKNOWN = -3
 """Some object that the bytes do not tell: a persistent object, an out-of-band buffer."""
