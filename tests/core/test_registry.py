@@ -57,6 +57,12 @@ def test_every_extractor_module_is_registered() -> None:
             assert name in registered, name
 
 
+def test_every_format_has_its_test_file() -> None:
+    tests = {path.stem for path in Path(__file__).parents[1].rglob("test_*.py")}
+    modules = [path.stem for path in (PACKAGE / "artifacts" / "formats").glob("[!_]*.py")]
+    assert [module for module in modules if f"test_{module}" not in tests] == []
+
+
 def strings(name: str, argument: int, keyword: str) -> Iterator[tuple[str, str]]:
     """Literal arguments of calls of `name` in the whole package, with where they stand."""
     for path in PACKAGE.rglob("*.py"):
@@ -72,6 +78,17 @@ def test_every_rule_that_the_code_names_is_in_the_catalogue() -> None:
     named = [*strings("Anomaly", 9, "what"), *strings("finding", 0, "rule")]
     assert named
     assert [(rule, where) for rule, where in named if rule not in rules()] == []
+
+
+def test_every_rule_is_stated_somewhere() -> None:
+    files = [path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".json") and path.parent.name != "rules"]
+    text = "\n".join(path.read_text() for path in files)
+    assert [rule for rule in rules() if f'"{rule}"' not in text] == []
+
+
+def test_every_file_of_knowledge_is_read() -> None:
+    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py"))
+    assert [path.name for path in PACKAGE.rglob("knowledge/*.json") if path.name not in text] == []
 
 
 def test_rules_say_what_a_person_needs() -> None:
