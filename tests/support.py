@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from hypothesis import strategies as st
+
 from garrison.core.facts import AnyFact, Examination
 from garrison.core.findings import Finding
 from garrison.core.judgement import judge
@@ -38,3 +40,18 @@ def findings_of(
 def worst(findings: Sequence[Finding]) -> str:
     """The worst severity among findings, or `none`."""
     return max((item.severity for item in findings), key=lambda s: s.rank, default="none")
+
+
+@st.composite
+def damaged(draw: st.DrawFn, *samples: bytes) -> bytes:
+    """One of the samples with a few bytes changed, cut anywhere."""
+    data = bytearray(draw(st.sampled_from(samples)))
+    for _ in range(draw(st.integers(0, 5))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))])
+
+
+def assert_no_failure(data: bytes, name: str = "subject") -> None:
+    """Whatever the bytes are, no reader fails on them or on what is inside."""
+    for item in examine_bytes(data, name):
+        assert item.state != "failed", item.reason

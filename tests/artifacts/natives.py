@@ -4,6 +4,9 @@ import io
 import struct
 import zipfile
 
+from garrison.core.facts import Native
+from tests.support import examine_bytes
+
 
 def elf(*, wide: bool = True, order: str = "<", kind: int = 3, needed: tuple[str, ...] = ("libc.so.6",)) -> bytes:
     """A shared object with one segment for all of it and a dynamic one that names libraries."""
@@ -72,3 +75,10 @@ def zipped(files: dict[str, bytes]) -> bytes:
         for name, data in files.items():
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+def native(data: bytes, name: str = "subject") -> Native:
+    """The one program that these bytes are."""
+    facts = [fact for fact in examine_bytes(data, name)[-1].facts if isinstance(fact, Native)]
+    assert len(facts) == 1, facts
+    return facts[0]

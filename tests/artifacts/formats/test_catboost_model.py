@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from garrison.core.facts import Artifact
-from tests.support import examine_bytes, facts_of, findings_of
+from tests.support import assert_no_failure, damaged, facts_of, findings_of
 
 
 class Ref:
@@ -170,11 +169,7 @@ def test_an_export_as_json_is_named_for_what_it_is() -> None:
     assert findings_of(data, "model.json") == []
 
 
+@given(damaged(model()))
 @settings(max_examples=300, deadline=None)
-@given(st.data())
-def test_damaged_models_never_raise(data: st.DataObject) -> None:
-    raw = bytearray(model())
-    for _ in range(data.draw(st.integers(0, 4))):
-        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
-    cut = bytes(raw[: data.draw(st.integers(0, len(raw)))])
-    assert all(e.state != "failed" for e in examine_bytes(cut))
+def test_broken_files_do_not_fail(data: bytes) -> None:
+    assert_no_failure(data)

@@ -1,13 +1,11 @@
 """Programs are known by their bytes, and what they need is read without running them."""
 
-import struct
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison.core.facts import Native
-from tests.artifacts.natives import elf, fat, mach_o, pe
+from tests.artifacts.natives import elf, fat, mach_o, native, pe
 from tests.support import examine_bytes
 
 ALONE = [
@@ -25,39 +23,6 @@ ALONE = [
     b"MZqFpD='\n" + bytes(64),
     bytes.fromhex("4c0000000114020000000000c000000000000046") + bytes(60),
 ]
-
-
-def native(data: bytes, name: str = "subject") -> Native:
-    facts = [fact for fact in examine_bytes(data, name)[-1].facts if isinstance(fact, Native)]
-    assert len(facts) == 1, facts
-    return facts[0]
-
-
-@pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("order", ["<", ">"])
-def test_libraries_that_an_elf_needs(wide: bool, order: str) -> None:
-    fact = native(elf(wide=wide, order=order, needed=("libcuda.so.1", "libc.so.6")))
-    assert fact.form == "ELF"
-    assert fact.details == f"{'x86-64' if wide else 'x86'} shared object, needs libcuda.so.1, libc.so.6"
-
-
-def test_libraries_that_a_windows_program_imports() -> None:
-    assert (
-        native(pe(needed=("KERNEL32.dll", "WS2_32.dll"))).details == "x86-64 executable, needs KERNEL32.dll, WS2_32.dll"
-    )
-    assert native(pe(library=True)).details.startswith("x86-64 library")
-
-
-def test_libraries_that_a_mach_o_loads() -> None:
-    expected = "AArch64 shared library, needs /usr/lib/libSystem.B.dylib"
-    assert native(mach_o()).details == expected
-    assert native(fat(mach_o(), mach_o())).details == expected.replace("AArch64", "AArch64 and AArch64")
-
-
-def test_a_java_class_is_no_fat_mach_o() -> None:
-    """Both begin with the same four bytes."""
-    assert native(b"\xca\xfe\xba\xbe\0\0\0\x34" + bytes(30)).form == "Java class"
-    assert native(fat(mach_o())).form == "Mach-O"
 
 
 @pytest.mark.parametrize(
@@ -98,14 +63,6 @@ def test_python_scripts_stay_python() -> None:
 )
 def test_what_only_resembles_a_program_is_none(data: bytes) -> None:
     assert not any(isinstance(fact, Native) for fact in examine_bytes(data)[-1].facts)
-
-
-def test_a_shortcut_says_what_it_starts() -> None:
-    def text(value: str) -> bytes:
-        return struct.pack("<H", len(value)) + value.encode("utf-16-le")
-
-    head = bytes.fromhex("4c0000000114020000000000c000000000000046") + struct.pack("<L", 0x80 | 8 | 32) + bytes(52)
-    assert native(head + text("..\\cmd.exe") + text("/c calc")).details == "..\\cmd.exe /c calc"
 
 
 @pytest.mark.parametrize("data", ALONE, ids=range(len(ALONE)))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from garrison.core.facts import Artifact
-from tests.protobuf import field
+from tests.artifacts.protobuf_encoding import field
 from tests.support import examine_bytes, facts_of, findings_of
 
 
