@@ -8,6 +8,7 @@ from garrison.core.registry import Format, load, registration
 from garrison.sources.identification import HEAD, identify, looks_like_text
 from garrison.sources.source import Context, Source
 
+_SHORTEST = 16
 _WORST: dict[CoverageState, int] = {
     "examined": 0,
     "skipped": 1,
@@ -82,8 +83,10 @@ def _extract(entry: Format, source: Source, context: Context, examination: Exami
 
 
 def _is_text(source: Source) -> bool:
+    """Whether it is text, and long enough to hold what is searched for."""
     try:
-        return looks_like_text(source.reader.pread(0, HEAD))
+        head = source.reader.pread(0, HEAD)
+        return len(head) >= _SHORTEST and looks_like_text(head)
     except ExaminationError:
         return False
 

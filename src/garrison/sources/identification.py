@@ -6,13 +6,17 @@ a format from its end (a zip behind a picture), which are always asked: one subj
 """
 
 import functools
+import re
 
 from garrison.core.errors import ExaminationError
 from garrison.core.registry import Format, formats, load
+from garrison.sources.containers import zip as _zip
 from garrison.sources.source import Source
 
 HEAD = 4096
 _TEXT_PROBE = 1024
+_BARE = re.compile(rb"(?:\d{1,80}|little|big)\s*").fullmatch
+"""What model archives hold in many small members: a version, an identifier, a byte order. No sniffer need be asked."""
 _CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 12, 13, 27}) + b"\x7f"
 
 
@@ -81,6 +85,8 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     for entry in tails:
         if entry not in found and _ask(entry, source, failures):
             found.append(entry)
+    if not found and _BARE(head) and "." not in source.name.lstrip("."):
+        return [known["text"]]
     if not found or (_behind(found) and not head.startswith(b"PK")):
         text = looks_like_text(head)
         for entry in sniffed:
@@ -97,6 +103,8 @@ def _behind(found: list[Format]) -> bool:
 
 def _ask(entry: Format, source: Source, failures: list[str]) -> bool:
     try:
+        if entry.members and _zip.member_names(source).isdisjoint(entry.members):
+            return False
         return bool(load(entry.sniffer)(source))
     except (ExaminationError, RecursionError):
         return False

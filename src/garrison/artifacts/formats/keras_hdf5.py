@@ -16,24 +16,9 @@ from garrison.sources.source import Context, Extracted, Source
 
 _CONFIGURATIONS = frozenset({"model_config", "training_config"})
 _SEARCHED = 64 << 20
-_USER_BLOCK = 1 << 20
 _LARGEST = 64 << 20
 _CONFIGURATION = re.compile(rb'\{\s*"(?:class_name|module|name|config)"')
 _PICKLE = re.compile(rb"^\x80[\x02-\x05]|^[(c]\S*\n")
-
-
-def sniff_behind(source: Source) -> bool:
-    """A superblock behind a user block of 4096 bytes or a doubling of it, where the library looks too.
-
-    The block can be any other file, so that this is asked of every subject; it stops at a megabyte.
-    """
-    offset = 4096
-    while offset <= _USER_BLOCK:
-        data = source.reader.pread(offset, 8)
-        if data == hdf5.SIGNATURE or len(data) < 8:
-            return data == hdf5.SIGNATURE
-        offset *= 2
-    return False
 
 
 def extract(source: Source, context: Context) -> Extracted:

@@ -8,7 +8,6 @@ import re
 import struct
 from collections.abc import Iterator
 
-from garrison.artifacts import torchscript_archive
 from garrison.artifacts.pickle.streams import Streams, state, trailing
 from garrison.core.errors import ExaminationError, Malformed
 from garrison.core.facts import Anomaly, Artifact
@@ -91,6 +90,8 @@ def extract_zip(source: Source, context: Context) -> Extracted:
             details[key.rpartition("/")[2]] = text
     yield Artifact(format="pytorch-zip", details=details)
     if code or "lite_interpreter" in details:
+        from garrison.artifacts import torchscript_archive
+
         yield from torchscript_archive.operators(source, context, found, prefix)
 
 

@@ -1,8 +1,8 @@
 """What the streams of one subject were seen to do, gathered while machines run and stated as facts at the end."""
 
 import functools
+import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,7 +28,8 @@ _MOST_FOLLOWED = 50_000
 @functools.cache
 def semantics() -> dict[str, str]:
     """What the callables do whose results the machine follows, by dotted name."""
-    table = msgspec.json.decode(Path(__file__).with_name("callables.json").read_bytes(), type=dict[str, list[str]])
+    with open(os.path.join(os.path.dirname(__file__), "callables.json"), "rb") as file:
+        table = msgspec.json.decode(file.read(), type=dict[str, list[str]])
     return {name: kind for kind, names in table.items() for name in names}
 
 

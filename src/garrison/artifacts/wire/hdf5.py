@@ -10,10 +10,10 @@ from typing import Literal
 import msgspec
 
 from garrison.artifacts.wire import hdf5_heap
+from garrison.artifacts.wire.hdf5_signature import SIGNATURE
 from garrison.core.errors import LimitExceeded, Malformed, NotUnderstood
 from garrison.sources.reader import Reader
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _OBJECTS = 200_000
 _MESSAGES = 100_000
 _HEADER_BYTES = 64 << 20

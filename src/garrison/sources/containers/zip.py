@@ -110,6 +110,16 @@ def _streamed(reader: Reader) -> bool:
 
 
 @functools.lru_cache(maxsize=1)
+def member_names(source: Source) -> frozenset[str]:
+    """The last parts of the members' names in lower case; none where the subject is no zip.
+
+    Raises `Malformed` as `directory` does.
+    """
+    if not sniff(source):
+        return frozenset()
+    return frozenset(member.name.rpartition("/")[2].lower() for member in directory(source.reader).members)
+
+
 def directory(reader: Reader) -> Directory:
     """The central directory, kept for the next who asks: several formats are zips with certain members.
 
