@@ -48,7 +48,7 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     members: tuple[str, ...] = ()
     """Last parts of names, in lower case, of which a zip must have one for the sniffer to be asked."""
     extensions: tuple[str, ...] = ()
-    """Usual file name endings, lower case with the dot; a subject with one of them and other bytes is a mismatch."""
+    """Usual file name endings, lower case, with the dot; a subject with one of them and other bytes is a mismatch."""
     container: bool = False
     ends_in_zip: bool = False
     """Its writers append a zip of files that belong to it, so that the two together are no polyglot."""

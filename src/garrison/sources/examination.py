@@ -1,10 +1,11 @@
 """Examines one source and all that is inside it."""
 
+import functools
 from collections.abc import Callable, Iterator
 
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, AnyFact, CoverageState, Examination
-from garrison.core.registry import Format, load, registration
+from garrison.core.registry import Format, formats, load, registration
 from garrison.sources.identification import HEAD, identify, looks_like_text
 from garrison.sources.source import Context, Source
 
@@ -103,14 +104,22 @@ def _size_if_known(source: Source) -> int:
     return -1 if isinstance(source.reader, DecompressingReader) else source.reader.size
 
 
+@functools.cache
+def _promising() -> dict[str, list[Format]]:
+    """The formats that a name's ending promises."""
+    endings: dict[str, list[Format]] = {}
+    for entry in formats().values():
+        for ending in entry.extensions:
+            endings.setdefault(ending, []).append(entry)
+    return endings
+
+
 def _mismatch(source: Source, found: list[Format]) -> list[AnyFact]:
     """A name that promises another format than the bytes hold."""
-    from garrison.core.registry import formats
-
     if not found or source.loaded_as:
         return []
     name = source.name.lower()
-    promised = [entry for entry in formats().values() if entry.extensions and name.endswith(entry.extensions)]
+    promised = [entry for start, sign in enumerate(name) if sign == "." for entry in _promising().get(name[start:], ())]
     if not promised or any(entry in found for entry in promised):
         return []
     return [

@@ -75,6 +75,8 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     found = [known[name] for name in source.loaded_as]
     if not head:
         return found
+    if not found and _BARE(head) and "." not in source.name.lstrip("."):
+        return [known["text"]]
     matches = [m for m in _by_first_byte().get(head[0], ()) if head.startswith(m[1])]
     matches += [m for m in _elsewhere() if head.startswith(m[1], m[0])]
     matches.sort(key=lambda m: -len(m[1]))
@@ -85,8 +87,6 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     for entry in tails:
         if entry not in found and _ask(entry, source, failures):
             found.append(entry)
-    if not found and _BARE(head) and "." not in source.name.lstrip("."):
-        return [known["text"]]
     if not found or (_behind(found) and not head.startswith(b"PK")):
         text = looks_like_text(head)
         for entry in sniffed:
