@@ -33,6 +33,8 @@ def objects(read: Read, sizes: Sizes, heap: int, tree: int) -> Iterator[bytes]:
         if kind == _LINK_NAMES:
             yield store.object(record[4:])
         elif kind == _ATTRIBUTE_NAMES:
+            if len(record) < 9:
+                raise Malformed(f"a record of {len(record)} bytes in the tree of attributes at {tree:#x}")
             if record[8] & 2:
                 raise NotUnderstood("attributes in the file's shared heap")
             yield store.object(record[:8])
