@@ -19,7 +19,7 @@ NAMES = {
     "records.pkl": "pickle of records, ten million opcodes",
     "many": "10,000 small pickles",
     "weights.safetensors": "safetensors, 1 GB",
-    "laughs.pkl": "pickle bomb, 198 bytes",
+    "laughs.pkl": "pickle bomb of 200 bytes",
     "stacked.pkl": "10 MB of stacked pickles",
 }
 
@@ -98,12 +98,10 @@ def _safetensors(path: Path) -> None:
 
 
 def _laughs(path: Path) -> None:
-    # Each level is a tuple of ten copies of the level below, through the memo: ten to the power of fifteen leaves.
-    data = bytearray(b"\x80\x02U\x03lolq\x00")
-    for level in range(15):
-        data += b"(" + b"h" + bytes([level])
-        data += (b"h" + bytes([level])) * 9 + b"tq" + bytes([level + 1])
-    path.write_bytes(bytes(data) + b".")
+    # A call with lists in lists, each ten times the one below: 10,000,000,000 texts for whoever writes them out.
+    text = b"U\x20" + b"lol " * 8
+    lists = b"(" * 10 + text + (b"2" * 9 + b"l") * 10
+    path.write_bytes(b"ccollections\nOrderedDict\n((" + text + lists + b"dtR.")
 
 
 def _stacked(path: Path) -> None:
