@@ -142,6 +142,7 @@ CALLS = {
     "attrgetter": stream(call(call(call(name("operator", "attrgetter"), text("system")), name("os", "")), RUN)),
     "partial": stream(call(call(name("functools", "partial"), SYSTEM, RUN))),
     "resolve_name": stream(call(call(name("pkgutil", "resolve_name"), text("os:system")), RUN)),
+    "a namesake of an importer": stream(call(name("torch.hub", "_import_module"), text("m"), text("/tmp/m.py"))),
     "a module from a file": stream(
         call(name("importlib._bootstrap_external", "spec_from_file_location"), text("m"), text("/tmp/m.py"))
     ),

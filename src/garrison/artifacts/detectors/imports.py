@@ -106,6 +106,7 @@ def _dangerous(fact: Import, verdict: knowledge.Verdict, shown: str) -> tuple[st
         return "carried-function", severity, f"{shown} {effect.does}"
     if (
         fact.usage == "call"
+        and verdict.effect == "import"
         and verdict.target.rpartition(".")[2] in _IMPORTERS
         and fact.arguments[:1] not in ((), ("…",))
     ):
