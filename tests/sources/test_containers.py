@@ -277,3 +277,16 @@ def test_noise_after_a_magic_never_fails(noise: bytes) -> None:
         b"\x28\xb5\x2f\xfd",
     ):
         assert all(e.state != "failed" for e in examine_bytes(magic + noise))
+
+
+def test_a_packed_archive_is_unpacked_a_few_times_however_many_members_it_has() -> None:
+    """Beyond the cache a jump back unpacks anew: sniffers that look at heads and tails by turns must not."""
+    files = {f"{number}.npy": b"\x93NUMPY\x01\x00v\x00" + bytes([number]) * 150_000 for number in range(12)}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        for name, data in files.items():
+            file.writestr(name, data)
+    limits = Limits(buffer=1 << 17)
+    context = Context(limits, 1 << 20)
+    found = list(examine(Source("a.npz.xz", BytesReader(lzma.compress(out.getvalue()))), context))
+    assert {e.subject.rpartition("!/")[2] for e in found if e.formats} >= set(files)

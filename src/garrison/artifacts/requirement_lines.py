@@ -15,6 +15,8 @@ _SPECIFIER = re.compile(
 )
 _OPTION = re.compile(r"^(--?[A-Za-z][\w\-]*)(?:\s*=\s*|\s+)?(.*)$", re.DOTALL)
 _LOCATION = re.compile(r"^(?:(?:git|hg|svn|bzr)\+)?[A-Za-z][A-Za-z0-9+.\-]*://|^git@|^file:")
+_PAGE = re.compile(r"^https?://\S+$")
+_PACKAGE = re.compile(r"\.(?:whl|zip|egg|git|tar|tgz|tar\.\w+)(?=$|[#?@&/])|[#&]egg=", re.IGNORECASE)
 _INDEXES = {
     "-i": "--index-url",
     "--index-url": "--index-url",
@@ -75,6 +77,11 @@ def is_bare_word(line: str) -> bool:
     """Whether the line is a name and nothing else, which any list of words could hold."""
     named = _NAME.match(line)
     return bool(named and not named[2] and not named[3].strip())
+
+
+def is_bare_address(line: str) -> bool:
+    """Whether the line is the address of a page, as any list of links has: none of a package or a repository."""
+    return bool(_PAGE.match(line)) and not _PACKAGE.search(line)
 
 
 def _spaced(line: str) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CHUNK = 1 << 18
+_KEPT = 32
+"""Chunks behind the window that a decompressing reader remembers."""
 
 
 class Reader(ABC):
@@ -142,6 +144,7 @@ class DecompressingReader(Reader):
         self._stream = start()
         self._position = 0
         self._window = b""
+        self._kept: dict[int, bytes] = {}
         self._size: int | None = None
         self.error: Exception | None = None
         """What the decompressor said when it broke off; what came before stays readable."""
@@ -168,6 +171,8 @@ class DecompressingReader(Reader):
             parts.append(bytes(self._cache[offset:]))
             offset = len(self._cache)
         if offset < self._position - len(self._window):
+            if (again := self._again(offset, end)) is not None:
+                return b"".join([*parts, again])
             if self._restarts == 0:
                 raise LimitExceeded("unpacked", "the compressed data would have to be unpacked too many times")
             self._restarts -= 1
@@ -178,6 +183,7 @@ class DecompressingReader(Reader):
             first = self._position - len(self._window)
             if first <= offset < self._position:
                 piece = self._window[offset - first : end - first]
+                self._keep(first)
                 parts.append(piece)
                 offset += len(piece)
             elif self._size is not None and self._position >= self._size:
@@ -185,6 +191,26 @@ class DecompressingReader(Reader):
             else:
                 self._advance()
         return b"".join(parts)
+
+    def _keep(self, first: int) -> None:
+        """Sniffers look at a member's head and tail by turns: what was looked at lately needs no restart."""
+        self._kept.pop(first, None)
+        self._kept[first] = self._window
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def _again(self, offset: int, end: int) -> bytes | None:
+        """The bytes, if all of them were read lately."""
+        found = b""
+        while offset < end and (self._size is None or offset < self._size):
+            part = next(
+                (data[offset - at : end - at] for at, data in self._kept.items() if at <= offset < at + len(data)), b""
+            )
+            if not part:
+                return None
+            found += part
+            offset += len(part)
+        return found
 
     def _advance(self) -> None:
         try:

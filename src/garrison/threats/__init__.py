@@ -1,7 +1,7 @@
 """The threat frameworks that rules refer to, by the ids of their entries."""
 
 import functools
-from pathlib import Path
+import os
 
 import msgspec
 
@@ -29,7 +29,8 @@ class Threat(msgspec.Struct, frozen=True):
 @functools.cache
 def frameworks() -> tuple[Framework, ...]:
     """MLSecOps Top 10, OWASP Machine Learning Security Top 10, MITRE ATLAS and CWE."""
-    data = (Path(__file__).parent / "frameworks.json").read_bytes()
+    with open(os.path.join(os.path.dirname(__file__), "frameworks.json"), "rb") as file:
+        data = file.read()
     return tuple(msgspec.json.decode(data, type=list[Framework]))
 
 

@@ -157,6 +157,13 @@ def test_documents_with_templates_inside_stay_what_they_are() -> None:
     assert examine_bytes(b"Hello {% for x in y %}{{ x }}{% endfor %}", "t")[-1].formats == ["jinja"]
 
 
+@pytest.mark.parametrize(("name", "claimed"), [("README.md", False), ("docs/index.rst", False), ("prompt.md", True)])
+def test_a_page_that_quotes_a_template_is_none(name: str, claimed: bool) -> None:
+    text = b"# Attacks\n\n{% for x in y %}{{ ''.__class__.__mro__[1].__subclasses__() }}{% endfor %}\n"
+    assert (examine_bytes(text, name)[-1].formats == ["jinja"]) is claimed
+    assert (worst(findings_of(text, name)) in ("high", "critical")) is claimed
+
+
 def _split(draw: st.DrawFn, text: str) -> list[str]:
     places = sorted(draw(st.sets(st.integers(1, len(text) - 1), max_size=3)))
     return [text[start:end] for start, end in zip([0, *places], [*places, len(text)], strict=True)]

@@ -189,3 +189,15 @@ def test_any_document_is_examined_without_an_error(value: object) -> None:
         assert examination.state != "failed", examination.reason
     assert all(type(fact) is not Import or isinstance(fact.module, str) for fact in facts_of(document(value), "x.json"))
     findings_of(document(value), "config.json")
+
+
+@pytest.mark.parametrize("name", ["poetry.lock", "one-package.lock"])
+def test_a_lock_file_of_tables_is_no_json(name: str) -> None:
+    data = b'[[package]]\nname = "numpy"\nversion = "1.26.4"\n'
+    assert "json" not in examine_bytes(data, name)[-1].formats
+    assert findings_of(data, name) == []
+
+
+def test_a_server_may_import_a_file_whose_name_has_a_hyphen() -> None:
+    settings = {"name": "m", "implementation": "serve-model.CassavaModel"}
+    assert worst(findings_of(json.dumps(settings).encode(), "model-settings.json")) == "medium"

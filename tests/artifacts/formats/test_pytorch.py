@@ -151,3 +151,14 @@ def test_each_pickle_of_a_tar_is_examined(where: str) -> None:
 @settings(max_examples=150, deadline=None)
 def test_broken_files_do_not_fail(data: bytes) -> None:
     assert_no_failure(data)
+
+
+def test_test_data_of_a_package_makes_it_no_archive_of_pytorch() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as file:
+        file.writestr("tool/__init__.py", "VERSION = 1\n")
+        file.writestr("tool/fast.so", b"\x7fELF\x02\x01\x01" + bytes(57))
+        file.writestr("tool/tests/data/data.pkl", TENSOR)
+        file.writestr("tool-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\n")
+    assert "pytorch-zip" not in examine_bytes(out.getvalue(), "tool-1.0-py3-none-any.whl")[-1].formats
+    assert worst(findings_of(out.getvalue(), "tool-1.0-py3-none-any.whl")) in ("none", "info", "low")

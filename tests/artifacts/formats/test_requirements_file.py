@@ -21,6 +21,12 @@ def test_words_alone_are_requirements_only_by_name() -> None:
     assert examine_bytes(words, "requirements.txt")[-1].formats == ["requirements"]
 
 
+def test_a_list_of_links_asks_for_no_packages() -> None:
+    assert findings_of(b"https://accounts.example.org\n", "issuer") == []
+    assert "requirements" in examine_bytes(b"https://example.org/a-1.0-py3-none-any.whl\n", "list")[-1].formats
+    assert "requirements" in examine_bytes(b"git+https://example.org/a\n", "list")[-1].formats
+
+
 @given(st.text(alphabet="ab=<>[]-@#;:/. \\\n", max_size=60))
 def test_any_lines_end_in_a_state(lines: str) -> None:
     assert_no_failure(LINES + lines.encode(), "requirements.txt")

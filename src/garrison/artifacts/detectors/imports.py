@@ -167,7 +167,8 @@ def _unknown(fact: Import, shown: str) -> tuple[str, Severity, str]:
         return "custom-object", Severity.LOW, message
     if fact.origin == "keras-lambda":
         return "lambda-function", Severity.HIGH, f"a Lambda layer calls {shown}, which is no part of Keras"
-    if not all(part.isidentifier() for part in f"{fact.module}.{last}".split(".") if part):
+    # A file `serve-model.py` is imported by that name, though no statement can write it.
+    if not all(part.isidentifier() for part in f"{fact.module.replace('-', '_')}.{last}".split(".") if part):
         return (
             "suspicious-call",
             Severity.HIGH,

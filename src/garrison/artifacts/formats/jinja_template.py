@@ -8,22 +8,30 @@ from garrison.sources.source import Context, Extracted, Source
 
 _ENDINGS = (".jinja", ".jinja2", ".j2")
 _OTHER_ENDINGS = (".template", ".tmpl")
+_PAGES = (".md", ".markdown", ".rst", ".adoc")
 _STATEMENT = re.compile(rb"\{%-?\s*(?:for|if|set|macro|include|import|from|extends|block|call|filter|with|raw|do)\b")
 
 
 def sniff(source: Source) -> bool:
     """A template's name, since loaders go by that; or text with Jinja statements that is no other document."""
-    if source.name.lower().endswith(_ENDINGS):
+    name = source.name.lower()
+    if name.endswith(_ENDINGS):
         return True
-    if source.name.lower().endswith((".py", ".pyi")):
+    if name.endswith((".py", ".pyi")) or _is_page(name):
         return False
     head = source.reader.pread(0, 1 << 16)
-    named = source.name.lower().endswith(_OTHER_ENDINGS) and b"{{" in head
+    named = name.endswith(_OTHER_ENDINGS) and b"{{" in head
     if not named and not _STATEMENT.search(head):
         return False
     from garrison.artifacts.formats import json_document, yaml_document
 
     return not json_document.sniff(source) and not yaml_document.sniff(source)
+
+
+def _is_page(name: str) -> bool:
+    """Pages quote templates, which nothing renders, unless the name says that the page is one itself."""
+    last = name.rpartition("/")[2]
+    return last.endswith(_PAGES) and "template" not in last and "prompt" not in last
 
 
 def extract(source: Source, context: Context) -> Extracted:

@@ -28,12 +28,13 @@ def sniff(source: Source) -> bool:
             break
     if head[:1] not in (b"{", b"["):
         return False
-    inner = head[1:].lstrip(_BLANK)
     if head[:1] == b"{":
-        return inner[:1] in (b'"', b"}", b"")
+        return head[1:].lstrip(_BLANK)[:1] in (b'"', b"}", b"")
+    # Lists may begin with lists; `[[package]]` is TOML.
+    inner = head.lstrip(b"[" + _BLANK)
     if inner.startswith((b"true", b"false", b"null", b"NaN", b"Infinity")):
         return True
-    return inner[:1] in (b'"', b"{", b"[", b"]", b"-", b"") or inner[:1].isdigit()
+    return inner[:1] in (b'"', b"{", b"]", b"-", b"") or inner[:1].isdigit()
 
 
 def extract(source: Source, context: Context) -> Extracted:

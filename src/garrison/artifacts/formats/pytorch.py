@@ -42,10 +42,11 @@ def _root(found: zip.Directory) -> str | None:
     first = found.members[0].name.partition("/")[0] if found.members else ""
     if first in roots:
         return first
-    nested = [root for root in roots if root]
+    # A folder below a folder is none that its reader can name: test data that a package brings along.
+    nested = [root for root in roots if root and "/" not in root]
     if nested:
         return nested[0]
-    return "" if roots else _oldest_root(found)
+    return "" if "" in roots else _oldest_root(found)
 
 
 def _oldest_root(found: zip.Directory) -> str | None:

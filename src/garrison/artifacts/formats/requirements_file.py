@@ -3,7 +3,7 @@
 Source: pip's "Requirements File Format".
 """
 
-from garrison.artifacts.requirement_lines import facts, is_bare_word, is_requirement, logical_lines
+from garrison.artifacts.requirement_lines import facts, is_bare_address, is_bare_word, is_requirement, logical_lines
 from garrison.core.facts import Artifact
 from garrison.sources.source import Context, Extracted, Source
 
@@ -20,7 +20,9 @@ def sniff(source: Source) -> bool:
     lines = [line for _, line in logical_lines(head)]
     if named:
         return any(is_requirement(line) for line in lines) or not lines
-    return bool(lines) and all(map(is_requirement, lines)) and not all(map(is_bare_word, lines))
+    if not all(map(is_requirement, lines)):
+        return False
+    return not all(is_bare_word(line) or is_bare_address(line) for line in lines)
 
 
 def extract(source: Source, context: Context) -> Extracted:

@@ -86,10 +86,15 @@ class Directory(msgspec.Struct, frozen=True):
 
 def sniff(source: Source) -> bool:
     """Whether an end record stands near the end, or a local header at the start."""
-    reader = source.reader
+    return _looks_like_zip(source.reader, source.depth == 0)
+
+
+@functools.lru_cache(maxsize=1)
+def _looks_like_zip(reader: Reader, outermost: bool) -> bool:
+    """Kept for the next who asks: several formats are zips with certain members."""
     if reader.pread(0, 4) in (_LOCAL, _END):
         return True
-    size = reader.size if source.depth == 0 or not _streamed(reader) else 0
+    size = reader.size if outermost or not _streamed(reader) else 0
     if size < 22:
         return False
     tail = reader.pread(max(0, size - _END_SEARCH), _END_SEARCH)
