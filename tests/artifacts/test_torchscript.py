@@ -37,6 +37,7 @@ from tests.support import examine_bytes, facts_of, findings_of, worst
         ['y = [torch.from_file(s, True, 3) for s in ["/tmp/q"]]', "async = 1"],
         ['for s in ["/tmp/q"]:', "  y = torch.from_file(s, True, 3)"],
         ['ops.torchvision.write_file("/tmp/q", x)'],
+        ['y = ops.image.write_file("/tmp/q", x)'],
         ["async = 1", 'torch.save(x, "/tmp/q")'],
         ["async = 1", "t = torch", 't.save(x, "/tmp/q")'],
         ["async = 1", "f = torch.save", 'f(x, "/tmp/q")'],
@@ -54,6 +55,7 @@ def test_writing_a_file_that_the_model_names_is_critical(lines: list[str]) -> No
     [
         'y = torch.from_file("/etc/passwd", False, 10, dtype=0)',
         'y = torch.from_file("/etc/passwd")',
+        'y = ops.image.read_file("/etc/passwd")',
         'y = ops.image.read_file("x") + ops.torchvision.read_file("/etc/passwd")',
         'y = ops.prim.rpc_async("worker", "f", ())',
         "y = ops.prim.IgnoredPythonOp()",

@@ -1,8 +1,9 @@
 """Walks plain documents, as JSON, YAML and TOML give them, for what loaders act on.
 
 `_target_` (Hydra: `hydra/_internal/instantiate/_instantiate2.py`), `target` with `params` (the loaders of latent
-diffusion and NeMo), OmegaConf's resolvers, templates in any string, Keras configurations, shards, and what the
-documents of hubs and servers do (`hub_documents`, `serving_documents`).
+diffusion and NeMo), `class_path` with `init_args` (jsonargparse, and so Lightning's command line), OmegaConf's
+resolvers, templates in any string, Keras configurations, shards, and what the documents of hubs and servers do
+(`hub_documents`, `serving_documents`).
 """
 
 import re
@@ -19,6 +20,8 @@ _TEMPLATES = 2_000
 _TARGETS = ("_target_", "__target__")
 _INTERPOLATION = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")
 _RESOLVED = re.compile(r"\$\{\s*[A-Za-z_][\w.]*\s*:(.*)\}", re.DOTALL)
+_NAMING = {"target": frozenset({"params", "nemo_version"}), "class_path": frozenset({"init_args"})}
+"""Keys that name what is called, where one of other keys stands beside them."""
 _DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _LOOKING_UP = frozenset({"get_class", "get_method", "get_object", "get_static_method"})
 _PROGRAM = 4096
@@ -95,9 +98,10 @@ def _mapping(place: str, value: dict[Any, Any], document: object) -> Extracted:
         target = value.get(key)
         if isinstance(target, str) and target:
             yield from _target(place, value, _interpolated(target, document))
-    target = value.get("target")
-    if isinstance(target, str) and _DOTTED.fullmatch(target) and ("params" in value or "nemo_version" in value):
-        yield from _target(place, value, target, origin="configuration")
+    for key, marks in _NAMING.items():
+        target = value.get(key)
+        if isinstance(target, str) and _DOTTED.fullmatch(target) and not marks.isdisjoint(value):
+            yield from _target(place, value, target, origin="configuration")
     yield from hub_documents.mapping(place, value)
     yield from serving_documents.mapping(place, value)
     yield from array_stores.described(place, value)

@@ -137,6 +137,8 @@ HOSTILE = {
     "print": graph(node("p", "PrintV2", "x", output_stream=text("file:///etc/cron.d/x"))),
     "memory map": graph(node("m", "ImmutableConst", memory_region_name=text("/etc/passwd"))),
     "Python": graph(node("p", "PyFunc", token=text("pyfunc_0"))),
+    "vocabulary": graph(constant("v", "/etc/passwd"), node("g", "GenerateVocabRemapping", "v", "o")),
+    "engine": graph(constant("e", "/etc/passwd"), node("i", "InitializeTRTResource", "h", "e")),
     "network": graph(constant("a", "10.0.0.1:80"), node("r", "RpcClient", "a")),
     "debugger": graph(node("d", "DebugIdentityV3", "x", debug_urls=message((1, message((2, "grpc://a.example:1")))))),
 }

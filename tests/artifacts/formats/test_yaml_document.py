@@ -30,6 +30,7 @@ def test_python_tags_are_imports(text: str) -> None:
         "a: !!python/tuple [1, 2]\nb: !!timestamp 2001-01-01\n",
         "a: &x {b: 1}\nc: *x\nd:\n  <<: *x\n",
         "model:\n  _target_: torch.optim.AdamW\n  lr: 0.1\n",
+        "optimizer:\n  class_path: torch.optim.Adam\n  init_args: {lr: 0.1}\n",
         "model:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion\n  params:\n    x: 1\n",
     ],
 )
@@ -45,6 +46,7 @@ def test_ordinary_documents_have_no_finding(text: str) -> None:
         "base: &b {_target_: os.system}\nx: *b\n",
         "---\na: 1\n---\n_target_: os.system\n_args_: [id]\n",
         "model:\n  target: os.system\n  params: {command: id}\n",
+        "model:\n  class_path: os.system\n  init_args: {command: id}\n",
         "'_target_': \"os\\x2esystem\"\n",
     ],
 )

@@ -151,6 +151,8 @@ CALLS = {
     "exec of a text": stream(call(name("builtins", "exec"), text("import os"))),
     "a nested pickle": stream(call(name("pickle", "loads"), b"C" + bytes([21]) + b"cos\nsystem\n(S'id'\ntR.")),
     "a thread": stream(call(name("threading", "Timer"), b"K\x01", SYSTEM)),
+    "a loader of another name": stream(call(name("networkx", "read_gpickle"), text("/tmp/x"))),
+    "an evaluator of another name": stream(call(name("torch.utils.benchmark", "Timer"), text("1"))),
     "ctypes": stream(call(name("ctypes", "CDLL"), text("libc.so.6"))),
 }
 
