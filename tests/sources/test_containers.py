@@ -290,3 +290,38 @@ def test_a_packed_archive_is_unpacked_a_few_times_however_many_members_it_has() 
     context = Context(limits, 1 << 20)
     found = list(examine(Source("a.npz.xz", BytesReader(lzma.compress(out.getvalue()))), context))
     assert {e.subject.rpartition("!/")[2] for e in found if e.formats} >= set(files)
+
+
+CALL = b"cos\nsystem\n(S'id'\ntR."
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "ar"])
+def test_more_members_than_the_limit_are_no_full_examination(form: str) -> None:
+    files = {f"{number}.txt": b"x" for number in range(6)}
+    if form == "ar":
+        data = b"!<arch>\n" + b"".join(name.ljust(48).encode() + b"1".ljust(10) + b"`\nx\n" for name in files)
+    else:
+        data = zipped(files) if form == "zip" else tarred(files)
+    assert examine_bytes(data, limits=Limits(members=20))[-1].state == "examined"
+    examination = examine_bytes(data, limits=Limits(members=4))[-1]
+    assert (
+        examination.state,
+        "resource-limit" in {fact.what for fact in examination.facts if isinstance(fact, Anomaly)},
+    ) == (
+        "partial",
+        True,
+    )
+
+
+def test_what_stands_behind_a_7z_is_examined() -> None:
+    empty = b"7z\xbc\xaf\x27\x1c\0\4" + struct.pack("<I", zlib.crc32(bytes(20))) + bytes(20)
+    assert findings_of(empty) == []
+    assert "trailing-data" in anomalies(empty + CALL)
+    assert "dangerous-import" in {item.rule for item in findings_of(empty + CALL)}
+
+
+def test_what_stands_far_behind_a_tar_is_examined() -> None:
+    data = tarred({"a": b"x"}) + bytes(3 << 20)
+    assert findings_of(data) == []
+    assert "dangerous-import" in {item.rule for item in findings_of(data + CALL)}
+    assert examine_bytes(data, limits=Limits(buffer=1 << 20))[-1].state == "partial"

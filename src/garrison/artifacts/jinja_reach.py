@@ -17,6 +17,7 @@ from garrison.artifacts import jinja_values as values
 from garrison.artifacts.jinja_values import ANYTHING, UNKNOWN, Method, Namespace, Options, combined, options
 from garrison.core.facts import Template
 
+TOO_DEEP = "nested too deep"
 _LONGEST = 4 << 20
 _NAMES = 400
 _STEPS = 40_000
@@ -54,14 +55,16 @@ def template(name: str, text: str, excerpt: int = 200) -> Template:
         return _unparsed(name, text, f"longer than the {_LONGEST} characters that are parsed", excerpt)
     try:
         tree = Environment(extensions=[do, loopcontrols, _Generation]).parse(text)
-    except (TemplateError, RecursionError, ValueError, AssertionError) as error:
+    except RecursionError:
+        return _unparsed(name, text, TOO_DEEP, excerpt)
+    except (TemplateError, ValueError, AssertionError) as error:
         return _unparsed(name, text, f"{type(error).__name__}: {error}"[:200], excerpt)
     reach = _Reach()
     try:
         reach.statements(tree.body)
         reach.rest(tree)
     except RecursionError:
-        return _unparsed(name, text, "nested too deep", excerpt)
+        return _unparsed(name, text, TOO_DEEP, excerpt)
     return Template(
         dialect="jinja",
         name=name,

@@ -255,3 +255,8 @@ def test_what_the_sandbox_refuses_is_high(text: str) -> None:
 def test_any_text_ends_in_a_state(text: str) -> None:
     examination = examine_bytes(text.encode(), "x.jinja")[-1]
     assert examination.state != "failed", examination.reason
+
+
+def test_a_template_that_exhausts_the_parser_is_not_called_examined() -> None:
+    examination = examine_bytes(b"{{" + b"(" * 100_000 + b"}}", "a.jinja")[-1]
+    assert examination.state == "partial" and "deep" in examination.reason

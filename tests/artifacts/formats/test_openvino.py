@@ -112,3 +112,10 @@ def test_tensors_are_held_against_the_file_of_weights() -> None:
 def test_damaged_models_never_raise(cut: int, noise: bytes) -> None:
     assert all(e.state != "failed" for e in examine_bytes(ORDINARY[:cut] + noise + ORDINARY[cut:], "m.xml"))
     assert all(e.state != "failed" for e in examine_bytes(ORDINARY[:cut], "m.xml"))
+
+
+def test_a_long_attribute_hides_nothing() -> None:
+    hostile = net(layer("Evil", "extension"))
+    padded = hostile.replace(b"<net ", b'<net padding="' + b"A" * (2 << 20) + b'" ', 1)
+    assert examine_bytes(padded)[-1].formats == ["openvino"]
+    assert {item.rule for item in findings_of(padded)} >= {item.rule for item in findings_of(hostile)}

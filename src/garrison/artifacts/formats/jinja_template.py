@@ -2,7 +2,8 @@
 
 import re
 
-from garrison.artifacts.jinja_reach import template
+from garrison.artifacts.jinja_reach import TOO_DEEP, template
+from garrison.core.errors import LimitExceeded
 from garrison.core.facts import Artifact
 from garrison.sources.source import Context, Extracted, Source
 
@@ -38,4 +39,7 @@ def extract(source: Source, context: Context) -> Extracted:
     """What the template reaches."""
     text = source.reader.whole(context.limits.buffer).decode("utf-8", "replace")
     yield Artifact(format="jinja")
-    yield template(source.name, text)
+    fact = template(source.name, text)
+    yield fact
+    if fact.problem == TOO_DEEP:
+        raise LimitExceeded("depth", "the template is nested too deep to be parsed")

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _HEAD = 1 << 16
+_ROOT = 64 << 20
+"""Bytes in which the outermost element begins, and its attributes end."""
 _DEPTH = 1000
 _ATTRIBUTES = 1000
 _EVENTS = 50_000_000
@@ -100,12 +102,16 @@ def events(
 
 
 def root(reader: "Reader") -> str:
-    """The name of the outermost element without its prefix, from the head of the document; empty where it is no XML."""
-    head = reader.pread(0, _HEAD)
-    if not _begins(head):
+    """The name of the outermost element without its prefix; empty where it is no XML, or stands too far behind."""
+    if not _begins(reader.pread(0, _HEAD)):
         return ""
     parsing = _Parsing(text=False, root_only=True)
-    parsing.feed(head, last=False)
+    offset, size = 0, _HEAD
+    while offset < _ROOT and (data := reader.pread(offset, size)):
+        if parsing.feed(data, last=False) is not None or parsing.root:
+            break
+        offset += len(data)
+        size *= 2
     return local(parsing.root or parsing.doctype)
 
 

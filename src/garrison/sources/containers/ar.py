@@ -3,8 +3,8 @@
 Source: `ar(5)`; the System V and BSD ways to write long names.
 """
 
-from garrison.core.errors import Malformed
-from garrison.core.facts import Anomaly, Artifact
+from garrison.core.errors import LimitExceeded, Malformed
+from garrison.core.facts import Artifact
 from garrison.sources.containers.names import name_anomalies
 from garrison.sources.source import Context, Extracted, Source
 
@@ -44,4 +44,4 @@ def extract(source: Source, context: Context) -> Extracted:
                 yield from name_anomalies(name)
                 yield source.member(name or "(no name)", reader.window(data + skipped, size - skipped))
         offset = data + size + size % 2
-    yield Anomaly(what="resource-limit", detail=f"more than {context.limits.members} members")
+    raise LimitExceeded("members", f"more than {context.limits.members} members")

@@ -125,6 +125,7 @@ def extract(source: Source, context: Context) -> Extracted:
     offset, size = int.from_bytes(start[12:20], "little"), int.from_bytes(start[20:28], "little")
     if size > _HEADER_LIMIT:
         raise LimitExceeded("buffer", f"a 7z header of {size} bytes")
+    yield from _behind(source, 32 + offset + size)
     if not size:
         return
     header = reader.exactly(32 + offset, size)
@@ -145,6 +146,13 @@ def extract(source: Source, context: Context) -> Extracted:
     else:
         raise Malformed("7z headers encoded inside each other")
     yield from _contents(source, context, parser)
+
+
+def _behind(source: Source, end: int) -> Extracted:
+    """What stands behind the archive, for nobody who reads 7z."""
+    if source.reader.pread(end, 1):
+        yield Anomaly(what="trailing-data", detail="bytes follow the end of the archive", place=f"@ {end:#x}")
+        yield source.member("(trailing data)", source.reader.window(end, max(source.reader.size - end, 0)))
 
 
 def _contents(source: Source, context: Context, parser: _Parser) -> Extracted:
@@ -185,6 +193,8 @@ def _contents(source: Source, context: Context, parser: _Parser) -> Extracted:
         sizes = folder.substreams or folder.sizes[-1:]
         begin = sum(sizes[:number])
         yield source.member(name, opened[index].window(begin, sizes[number]))
+    if len(files) > context.limits.members:
+        raise LimitExceeded("members", f"more than {context.limits.members} members")
 
 
 def _link_target(

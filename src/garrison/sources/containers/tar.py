@@ -8,13 +8,14 @@ Source: POSIX.1-2017 `pax`, "ustar Interchange Format"; GNU tar manual, "Basic T
 import re
 from collections.abc import Iterator
 
-from garrison.core.errors import Malformed
+from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Artifact
 from garrison.sources.containers.names import link_anomalies, name_anomalies
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Extracted, Source
 
 _BLOCK = 512
+_REST = 1 << 20
 _HEADER_LIMIT = 1 << 20
 _KINDS = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe"}
 _PAX = re.compile(rb"(\d{1,7}) ([^=]{1,256})=")
@@ -66,7 +67,7 @@ def extract(source: Source, context: Context) -> Extracted:
                 raise Malformed("the archive ends within a header")
             return
         if not header.strip(b"\0"):
-            yield from _after_the_end(source, offset)
+            yield from _after_the_end(source, context, offset)
             return
         if not _checksum_holds(header):
             raise Malformed(f"the header at {offset:#x} has a wrong checksum")
@@ -95,7 +96,7 @@ def extract(source: Source, context: Context) -> Extracted:
             long_name = long_link = None
             own.clear()
         offset = data + -(-size // _BLOCK) * _BLOCK
-    yield Anomaly(what="resource-limit", detail=f"more than {context.limits.members} members")
+    raise LimitExceeded("members", f"more than {context.limits.members} members")
 
 
 def _behind_the_map(reader: Reader, header: bytes, data: int) -> int:
@@ -147,10 +148,21 @@ def _pax(data: bytes) -> Iterator[tuple[str, str]]:
         position = end
 
 
-def _after_the_end(source: Source, offset: int) -> Extracted:
-    """Tar readers stop at two empty blocks; what follows them is seen by nobody, or by `tar --ignore-zeros`."""
+def _after_the_end(source: Source, context: Context, offset: int) -> Extracted:
+    """Tar readers stop at two empty blocks; what follows them is seen by nobody, or by `tar --ignore-zeros`.
+
+    Raises `LimitExceeded` where zeros go on for longer than is read at once.
+    """
     reader = source.reader
-    rest = reader.pread(offset, 64 * 1024)
+    end = offset + context.limits.buffer
+    while offset < end:
+        context.check_time()
+        rest = reader.pread(offset, _REST)
+        if len(rest) < _REST or rest.strip(b"\0"):
+            break
+        offset += _REST
+    else:
+        raise LimitExceeded("buffer", f"zeros fill more than {context.limits.buffer} bytes behind the archive's end")
     if rest.strip(b"\0"):
         start = offset + len(rest) - len(rest.lstrip(b"\0"))
         start -= start % _BLOCK

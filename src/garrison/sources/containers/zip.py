@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from garrison.core.errors import Malformed
+from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Artifact
 from garrison.sources.containers.names import name_anomalies
 from garrison.sources.reader import Decompressor, Reader
@@ -263,7 +263,6 @@ def extract(source: Source, context: Context) -> Extracted:
     for number, member in enumerate(found.members + found.others):
         context.check_time()
         if number >= limits.members:
-            yield Anomaly(what="resource-limit", detail=f"more than {limits.members} members")
             break
         yield from name_anomalies(member.name)
         yield from _header_differences(member)
@@ -287,6 +286,8 @@ def extract(source: Source, context: Context) -> Extracted:
         yield from _content(source, context, member, raw)
     yield from _overlaps(found.members)
     yield from _hidden(source, context, found)
+    if len(found.members + found.others) > limits.members:
+        raise LimitExceeded("members", f"more than {limits.members} members")
 
 
 def _content(source: Source, context: Context, member: Member, raw: bool) -> Extracted:
