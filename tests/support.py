@@ -34,7 +34,7 @@ def findings_of(
 ) -> list[Finding]:
     """All findings about some bytes, or about several files."""
     examinations: Sequence[Examination] = examine_files(data) if isinstance(data, dict) else examine_bytes(data, name)
-    return judge(examinations, policy or Policy())
+    return judge(examinations, policy or Policy())[0]
 
 
 def worst(findings: Sequence[Finding]) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import itertools
 import os
 import stat
 import sys
@@ -37,6 +38,7 @@ def scan(
     progress: Progress | None = None,
     jobs: int | None = None,
     digests: bool = False,
+    online: bool = False,
 ) -> Report:
     """Examine files, directories and archives, and judge what they can do.
 
@@ -69,6 +71,7 @@ def scan(
         seconds=time.monotonic() - clock,
         interrupted=interrupted,
         notes=missing,
+        online=online and not interrupted,
     )
     if interrupted:
         raise ScanInterrupted(report)
@@ -85,13 +88,31 @@ def _items(
     paths: Sequence[str], policy: Policy, stack: contextlib.ExitStack
 ) -> tuple[Iterable[File | Omitted], int | None]:
     """What is to be examined, and how many they are if that is known without walking directories."""
-    named = [path for path in paths if path != STANDARD_INPUT]
-    items: Iterable[File | Omitted] = walk(named, policy.exclude)
-    total = len(paths) if not any(os.path.isdir(path) for path in named) else None
+    opened: list[Iterable[File | Omitted]] = []
+    named: list[str] = []
+    for path in paths:
+        opener = _opener(path) if path != STANDARD_INPUT else None
+        if opener is not None:
+            opened.append(opener(path, stack))
+        elif path != STANDARD_INPUT:
+            named.append(path)
+    items: Iterable[File | Omitted] = itertools.chain(walk(named, policy.exclude), *opened)
+    total = len(paths) if not opened and not any(os.path.isdir(path) for path in named) else None
     if STANDARD_INPUT in paths:
         file = stack.enter_context(_standard_input(policy.limits))
         items = [File(STANDARD_INPUT, STANDARD_INPUT, file.fileno()), *items]
     return items, total
+
+
+def _opener(path: str) -> Callable[[str, contextlib.ExitStack], Iterable[File | Omitted]] | None:
+    """What opens a subject that is more than a file or a directory of files."""
+    from garrison.core.registry import load, registration
+
+    directory = os.path.isdir(path)
+    for opener in registration().openers:
+        if path.startswith(opener.schemes) or (directory and opener.directory and load(opener.directory)(path)):
+            return load(opener.function)
+    return None
 
 
 @contextlib.contextmanager
@@ -138,6 +159,16 @@ def _examine(
         return pool.missing
 
 
+def _inquire(examinations: Sequence[Examination], policy: Policy) -> list[Examination]:
+    """What services know of what was found."""
+    from garrison.core.registry import load, registration
+
+    found: list[Examination] = []
+    for name in registration().inquiries:
+        found += load(name)([*examinations, *found], policy)
+    return found
+
+
 def _report(
     done: Sequence[tuple[list[Examination], str | None]],
     policy: Policy,
@@ -147,6 +178,7 @@ def _report(
     seconds: float,
     interrupted: bool,
     notes: tuple[str, ...],
+    online: bool,
 ) -> Report:
     from garrison import __version__
     from garrison.core.judgement import decide, judge
@@ -154,8 +186,10 @@ def _report(
 
     examinations = [examination for group, _ in done for examination in group]
     account_for_raw_data(examinations)
+    if online:
+        examinations += _inquire(examinations, policy)
     digests = {group[-1].subject: digest for group, digest in done if digest is not None}
-    findings = judge(examinations, policy)
+    findings, checks = judge(examinations, policy)
     states = [examination.state for examination in examinations]
     coverage = Coverage(
         examined=states.count("examined"),
@@ -188,6 +222,7 @@ def _report(
         ),
         findings=tuple(findings),
         coverage=coverage,
-        decision=decide(findings, examinations, coverage, policy, started.date()),
+        checks=tuple(checks),
+        decision=decide(findings, examinations, coverage, policy, started.date(), checks),
         notes=notes,
     )

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "threats": {"core"},
     "sources": {"core"},
     "artifacts": {"core", "sources"},
+    "dependencies": {"core", "sources"},
     "reporting": {"core", "threats"},
     "cli": {"core", "threats", "reporting", "scanning"},
 }
@@ -51,6 +52,11 @@ def test_rooms_import_what_they_may(room: str) -> None:
 
 
 def test_detectors_read_facts_and_never_files() -> None:
-    readers = ("garrison.artifacts.wire", "garrison.artifacts.formats", "garrison.artifacts.pickle")
-    for path in (PACKAGE / "artifacts" / "detectors").glob("*.py"):
+    readers = (
+        "garrison.artifacts.wire",
+        "garrison.artifacts.formats",
+        "garrison.artifacts.pickle",
+        "garrison.dependencies.formats",
+    )
+    for path in PACKAGE.glob("*/detectors/*.py"):
         assert [module for module in imported(path) if module.startswith((*readers, "garrison.sources"))] == []

@@ -90,11 +90,11 @@ def test_denied_and_allowed_formats() -> None:
 
 def test_rule_overrides() -> None:
     examinations = [Examination(subject="x", facts=[Anomaly(what="malformed", detail="breaks off")])]
-    (plain,) = judge(examinations, Policy())
+    (plain,) = judge(examinations, Policy())[0]
     assert plain.rule == "malformed" and plain.severity is Severity.LOW and plain.fix and plain.references
     policy = load({"rules": {"malformed": {"severity": "critical"}}})
-    assert judge(examinations, policy)[0].severity is Severity.CRITICAL
-    assert judge(examinations, load({"rules": {"malformed": {"enabled": False}}})) == []
+    assert judge(examinations, policy)[0][0].severity is Severity.CRITICAL
+    assert judge(examinations, load({"rules": {"malformed": {"enabled": False}}}))[0] == []
 
 
 def load(table: dict[str, object]) -> Policy:

@@ -1,14 +1,12 @@
-"""Documents of model servers and registries: MLflow, conda environments, MLServer and TorchServe.
+"""Documents of model servers and registries: MLflow, MLServer and TorchServe.
 
-Source: mlflow `pyfunc/__init__.py` and `models/model.py`; conda "environment.yml"; mlserver `settings.py`;
+Source: mlflow `pyfunc/__init__.py` and `models/model.py`; mlserver `settings.py`;
 TorchServe `ts/model_loader.py`.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
-from garrison.artifacts.requirement_lines import facts as requirement_facts
-from garrison.core.facts import Artifact, Import, Reference, Requirement
+from garrison.core.facts import Artifact, Import, Reference
 from garrison.sources.source import Extracted
 
 _FLAVOR_FILES = {
@@ -28,7 +26,6 @@ def whole(document: object) -> Extracted:
     flavors = document.get("flavors")
     if isinstance(flavors, dict):
         yield from _mlflow(document, flavors)
-    yield from _environment(document)
     model = document.get("model")
     if isinstance(model, dict) and "archiverVersion" in document:
         yield from _torchserve(document, model)
@@ -98,44 +95,6 @@ def _mlflow_code(settings: dict[Any, Any], place: str) -> Extracted:
         # MLflow keeps the author's path and looks for its last part beside the document.
         target = script.replace("\\", "/").rpartition("/")[2]
         yield Reference(target=target, role="code-file", detail="models from code", place=f"{place}.model_code_path")
-
-
-def _environment(document: dict[Any, Any]) -> Extracted:
-    """A conda environment, or the `python_env.yaml` of MLflow."""
-    dependencies = document.get("dependencies")
-    if not isinstance(dependencies, list):
-        return
-    conda = "channels" in document or any(isinstance(one, dict) and "pip" in one for one in dependencies)
-    virtual = "build_dependencies" in document or ("python" in document and not conda)
-    if not conda and not virtual:
-        return
-    yield Artifact(format="conda-environment" if conda else "python-environment")
-    channels = document.get("channels")
-    for channel in channels if isinstance(channels, list) else []:
-        if isinstance(channel, str):
-            yield Reference(target=channel, role="package-index", detail="channel", place="channels")
-    build = document.get("build_dependencies")
-    plain = [*dependencies, *(build if isinstance(build, list) else [])]
-    for number, one in enumerate(plain, 1):
-        if isinstance(one, str) and conda:
-            yield _conda_package(one, f"dependencies {number}")
-        elif isinstance(one, str):
-            yield from requirement_facts([(number, one)], "dependencies")
-        elif isinstance(one, dict):
-            yield from requirement_facts(_pip(one), "pip")
-
-
-def _pip(entry: dict[Any, Any]) -> Iterator[tuple[int, str]]:
-    lines = entry.get("pip")
-    for number, line in enumerate(lines if isinstance(lines, list) else [], 1):
-        if isinstance(line, str) and line.strip():
-            yield number, line.strip()
-
-
-def _conda_package(text: str, place: str) -> Requirement:
-    name = text.rpartition("::")[2].strip()
-    end = next((index for index, letter in enumerate(name) if letter in "=<>! ["), len(name))
-    return Requirement(ecosystem="conda", name=name[:end], specifier=name[end:].strip(), source="", place=place)
 
 
 def _mlserver(place: str, value: dict[Any, Any], implementation: str) -> Extracted:

@@ -34,6 +34,7 @@ def configure(parser: Parser) -> None:
         help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
     )
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
+    add("--online", action="store_true", help="let the scan ask the policy's package index, which knows releases")
     add("--digests", action="store_true", help="put the SHA-256 of each file into the inventory")
     add("--quiet", action="store_true", help="show no progress, no table and no verdict; the exit code tells")
     add("--no-color", action="store_true", help="no colours, as when NO_COLOR is set")
@@ -50,7 +51,14 @@ def run(arguments: "argparse.Namespace") -> int:
     interrupted = False
     try:
         with terminal.progress(hidden=arguments.quiet) as progress:
-            report = scan(arguments.paths, policy, progress=progress, jobs=arguments.jobs, digests=arguments.digests)
+            report = scan(
+                arguments.paths,
+                policy,
+                progress=progress,
+                jobs=arguments.jobs,
+                digests=arguments.digests,
+                online=arguments.online,
+            )
     except ScanInterrupted as stopped:
         report = stopped.report
         interrupted = True

@@ -127,16 +127,132 @@ class Anomaly(Fact, frozen=True):
 
 
 class Requirement(Fact, frozen=True):
-    """A package that the artifact asks for."""
+    """A package that somebody asks for, with a range of versions or none: what manifests state."""
+
+    ecosystem: str
+    """The type of its package URL: `pypi`, `conda`, `npm`, `golang`, `cargo`, `cran`, ..."""
+    name: str
+    """As written."""
+    specifier: str = ""
+    """The range as the ecosystem writes it: `>=2,<3`, `^1.2`, `==1.0`; empty means any version."""
+    source: str = ""
+    """An index, URL or path other than the default index."""
+    extras: tuple[str, ...] = ()
+    marker: str = ""
+    """The condition under which it counts, such as `python_version < "3.9"`."""
+    group: str = ""
+    """The extra, dependency group or section that it belongs to; empty means always."""
+    hashes: tuple[str, ...] = ()
+    """Digests that the installer will accept, as `sha256:…`."""
+    constraint: bool = False
+    """Limits the version if the package is installed, but does not ask for it."""
+
+
+class Package(Fact, frozen=True):
+    """One version of a package that is there or that a lock file fixes."""
+
+    purl: str
+    """Package URL: `pkg:pypi/numpy@1.26.4`, `pkg:deb/debian/openssl@3.0.11-1?distro=debian-12`."""
+    ecosystem: str
+    """The type of the package URL: `pypi`, `npm`, `golang`, `cargo`, `conda`, `deb`, `apk`, `rpm`, ..."""
+    name: str
+    """Normalised as the package URL has it, with its namespace: `@scope/name`, `github.com/owner/module`."""
+    version: str
+    state: Literal["locked", "installed", "archive", "listed", "resolved"]
+    """Fixed by a lock file; installed; a wheel or an sdist; listed by a bill of materials; found by a resolver."""
+    distribution: str = ""
+    """Of an operating system's package: `debian:12`, `ubuntu:22.04`, `alpine:3.19`, `rhel:9`; else empty."""
+    source_name: str = ""
+    """The source package that an operating system's package was built from, where it has another name."""
+    source_version: str = ""
+    group: str = ""
+    """The extra, dependency group or section that it belongs to; empty means always."""
+    marker: str = ""
+    source: str = ""
+    """An index, URL or path other than the default index."""
+    hashes: tuple[str, ...] = ()
+    """Digests that the installer will accept, as `sha256:…`."""
+    licences: tuple[str, ...] = ()
+    """As stated: SPDX expressions, classifiers or free text."""
+    dependencies: tuple[str, ...] = ()
+    """Names of what it asks for."""
+    direct: bool | None = None
+    """Whether the project asks for it itself; `None` where the file does not tell."""
+
+
+class Release(Fact, frozen=True):
+    """What a package index says of a package in use; only scans that may ask an index state it."""
 
     ecosystem: str
     name: str
-    specifier: str = ""
-    source: str = ""
-    """An index, URL or path other than the default index."""
+    version: str
+    """The version in use."""
+    uploaded: str = ""
+    """When it was uploaded, ISO 8601; empty where the index does not say."""
+    yanked: bool = False
+    yanked_reason: str = ""
+    latest: str = ""
+    """The newest version that is no pre-release and not yanked."""
+    latest_uploaded: str = ""
+    days_behind: int | None = None
+    """Days between the uploads of the version in use and the latest."""
+    releases_behind: int | None = None
+    """Releases that are newer than the one in use, without pre-releases and yanked ones."""
+    problem: str = ""
+    """Why nothing is known: no such package, no such version, the index did not answer."""
 
 
-AnyFact = Artifact | Import | EmbeddedCode | Reference | Operator | Template | Secret | Native | Anomaly | Requirement
+class OperatingSystem(Fact, frozen=True):
+    """The distribution of an image, a root file system or a host."""
+
+    id: str
+    """As `/etc/os-release` has it: `debian`, `ubuntu`, `alpine`, `rhel`, ..."""
+    version: str
+    name: str = ""
+
+
+class FileMode(Fact, frozen=True):
+    """A file of an image, a root file system or a host whose permissions matter."""
+
+    path: str
+    mode: int
+    """Permission bits, with setuid, setgid and sticky."""
+    owner: int
+    group: int = 0
+    directory: bool = False
+    package: str = ""
+    """The operating system's package that the file belongs to, if any."""
+
+
+class Setting(Fact, frozen=True):
+    """One thing that an image or a host says of itself: its user, its ports, a probe of its hardware or kernel."""
+
+    topic: str
+    """What it is about: `user`, `exposed-port`, `cpu-vulnerability`, `secure-boot`, `livepatch`, ..."""
+    name: str
+    state: Literal["value", "absent", "unreadable", "not-applicable"] = "value"
+    value: str = ""
+    origin: str = ""
+    """The file or the command that says so."""
+
+
+AnyFact = (
+    Artifact
+    | Import
+    | EmbeddedCode
+    | Reference
+    | Operator
+    | Template
+    | Secret
+    | Native
+    | Anomaly
+    | Requirement
+    | Package
+    | Release
+    | OperatingSystem
+    | FileMode
+    | Setting
+)
 
 CoverageState = Literal["examined", "partial", "not-understood", "failed", "skipped"]
 

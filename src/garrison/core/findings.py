@@ -52,3 +52,20 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """Pages to read."""
     threats: tuple[str, ...] = ()
     """Entries of the threat frameworks, such as `CWE-502`."""
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of examination and how much it covered, so that "nothing found" and "not looked" never look alike."""
+
+    name: str
+    """What was checked: `known vulnerabilities`, `how far behind`, `licences`, ..."""
+    checked: int
+    """Things that were checked."""
+    total: int
+    """Things that there were to check."""
+    data: str = ""
+    """What it was checked against, and how old that is."""
+    reason: str = ""
+    """Why not all were checked, and what to do about it."""
+    gap: bool = False
+    """Whether what was not checked leaves the answer incomplete."""

@@ -5,7 +5,7 @@ import fnmatch
 from collections.abc import Iterable, Sequence
 
 from garrison.core.facts import Examination
-from garrison.core.findings import Finding, Severity
+from garrison.core.findings import Check, Finding, Severity
 from garrison.core.policy import Decision, Policy, Waived, Waiver
 from garrison.core.registry import formats, load, registration, rules
 from garrison.core.report import Coverage
@@ -28,25 +28,26 @@ def finding(
     )
 
 
-def judge(examinations: Sequence[Examination], policy: Policy) -> list[Finding]:
-    """All findings that the registered detectors state, after the policy's rule overrides.
+def judge(examinations: Sequence[Examination], policy: Policy) -> tuple[list[Finding], list[Check]]:
+    """All findings that the registered detectors state, after the policy's rule overrides, and what they checked.
 
-    Grouped by subject, the worst subject first, and the worst finding first in each.
+    Findings are grouped by subject, the worst subject first, and the worst finding first in each.
     """
     kinds = {type(fact).__struct_config__.tag for e in examinations for fact in e.facts}
-    found: dict[Finding, None] = {}
+    found: dict[Finding | Check, None] = {}
     for detector in registration().detectors:
         if not detector.facts or not kinds.isdisjoint(detector.facts):
             found.update(dict.fromkeys(_detect(detector.function, examinations, policy)))
-    kept = [changed for item in found if (changed := _override(item, policy)) is not None]
+    findings = [item for item in found if isinstance(item, Finding)]
+    kept = [changed for item in findings if (changed := _override(item, policy)) is not None]
     worst: dict[str, int] = {}
     for item in kept:
         worst[item.subject] = max(worst.get(item.subject, 0), item.severity.rank)
     kept.sort(key=lambda item: (-worst[item.subject], item.subject, -item.severity.rank, item.rule))
-    return kept
+    return kept, [item for item in found if isinstance(item, Check)]
 
 
-def _detect(name: str, examinations: Sequence[Examination], policy: Policy) -> list[Finding]:
+def _detect(name: str, examinations: Sequence[Examination], policy: Policy) -> list[Finding | Check]:
     """What one detector finds. Where it fails, that is a finding too: facts that were not judged are not harmless."""
     detector = load(name)
     try:
@@ -75,6 +76,7 @@ def decide(
     coverage: Coverage,
     policy: Policy,
     today: datetime.date,
+    checks: Sequence[Check] = (),
 ) -> Decision:
     """Whether policy lets the subjects through, and why not. Pure: the same input gives the same decision."""
     reasons: list[str] = []
@@ -97,6 +99,9 @@ def decide(
     gaps = coverage.not_understood + coverage.failed
     if policy.coverage == "deny" and gaps:
         reasons.append(f"{gaps} {'subject was' if gaps == 1 else 'subjects were'} not examined to the end")
+    unchecked = [check for check in checks if check.gap]
+    if policy.coverage == "deny" and unchecked:
+        reasons.append(f"not all was checked: {', '.join(check.name for check in unchecked)}")
     if policy.coverage == "deny" and coverage.interrupted:
         reasons.append("the scan was interrupted")
     nothing = not coverage.examined and not gaps
@@ -106,7 +111,7 @@ def decide(
     verdict: str
     if not allowed:
         verdict = "denied"
-    elif gaps or nothing or coverage.interrupted:
+    elif gaps or nothing or unchecked or coverage.interrupted:
         verdict = "incomplete"
     elif any(item.severity.rank > 0 for item in open_findings) or waived:
         verdict = "accepted"

@@ -35,6 +35,27 @@ class RuleOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """Whether the rule counts at all."""
 
 
+class PackagePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """What a team asks of the packages that it uses."""
+
+    database: str = ""
+    """The advisory database; by default the one that `garrison db update` writes."""
+    database_days: int = 30
+    """How old the advisories may be, in days; older ones are a finding."""
+    index: str = "https://pypi.org/simple/"
+    """The package index that is asked when a scan may ask one."""
+    private: tuple[str, ...] = ()
+    """Shell patterns over names of packages that are the team's own, and must never come from a public index."""
+    allowed_licences: tuple[str, ...] = ()
+    """When given, SPDX identifiers of the only licences that packages may have."""
+    denied_licences: tuple[str, ...] = ()
+    """SPDX identifiers of licences that packages must not have."""
+    days_behind: int = 365
+    """How far behind its latest release a package may be, in days."""
+    abandoned_days: int = 1460
+    """How long ago a package's latest release may be, in days, until it counts as abandoned."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """`garrison.toml`, or `[tool.garrison]` in `pyproject.toml`."""
 
@@ -56,6 +77,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Rules to judge otherwise, by id."""
     waivers: tuple[Waiver, ...] = ()
     """Findings that are accepted for a while."""
+    packages: PackagePolicy = PackagePolicy()
+    """What is asked of the packages in use."""
     limits: Limits = Limits()
     """What the examination of one file may cost."""
 

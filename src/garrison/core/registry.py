@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
-_ROOMS = ("sources", "artifacts")
+_ROOMS = ("sources", "artifacts", "dependencies")
 
 
 class Magic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +50,8 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     extensions: tuple[str, ...] = ()
     """Usual file name endings, lower case, with the dot; a subject with one of them and other bytes is a mismatch."""
     container: bool = False
+    beside: bool = False
+    """It is another format too (a lock file is a TOML document), so that other sniffers are asked all the same."""
     ends_in_zip: bool = False
     """Its writers append a zip of files that belong to it, so that the two together are no polyglot."""
     model: bool = False
@@ -58,9 +60,22 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 class Detector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     function: str
-    """`module:function` taking `Sequence[Examination]` and `Policy`, returning an iterable of `Finding`."""
+    """`module:function` taking `Sequence[Examination]` and `Policy`, returning an iterable of `Finding` and
+    `Check`."""
     facts: tuple[str, ...]
     """Kinds of facts (tags) that make it worth asking; empty means always."""
+
+
+class Opener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Turns a subject that is no plain file into files that workers can examine, outside their jail."""
+
+    function: str
+    """`module:function` taking the subject and a `contextlib.ExitStack` for what it must clean up, returning an
+    iterable of `File | Omitted`."""
+    schemes: tuple[str, ...] = ()
+    """What the subject begins with, with the colon: `host:`."""
+    directory: str = ""
+    """`module:function` taking a directory's path, returning whether it is one."""
 
 
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,6 +83,10 @@ class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detectors: tuple[Detector, ...] = ()
     searches: tuple[str, ...] = ()
     """`module:function` like an extractor's, asked for every text whatever its format."""
+    openers: tuple[Opener, ...] = ()
+    inquiries: tuple[str, ...] = ()
+    """`module:function` taking `Sequence[Examination]` and `Policy`, returning an iterable of `Examination`: asks
+    services that the user allowed, after all is examined and before it is judged."""
 
 
 @functools.cache
@@ -79,6 +98,8 @@ def registration() -> Registration:
         formats=tuple(f for room in rooms for f in room.formats),
         detectors=tuple(d for room in rooms for d in room.detectors),
         searches=tuple(s for room in rooms for s in room.searches),
+        openers=tuple(o for room in rooms for o in room.openers),
+        inquiries=tuple(i for room in rooms for i in room.inquiries),
     )
 
 

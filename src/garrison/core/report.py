@@ -5,10 +5,10 @@ import datetime
 import msgspec
 
 from garrison.core.facts import AnyFact, CoverageState
-from garrison.core.findings import Finding
+from garrison.core.findings import Check, Finding
 from garrison.core.policy import Decision
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 """Of the JSON report: the minor number grows with additions, the major with anything that could break a reader."""
 
 
@@ -76,6 +76,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Grouped by subject, the worst subject first, and the worst finding first in each."""
     coverage: Coverage
     """How much was examined."""
+    checks: tuple[Check, ...] = ()
+    """What detectors checked against data from elsewhere, how much of it, and how old the data is."""
     decision: Decision
     """Whether policy lets it through, and why not."""
     notes: tuple[str, ...] = ()

@@ -68,6 +68,7 @@ def _page(report: Report) -> dict[str, Any]:
         "severities": {str(name): count for name, count in summary.severities(report).items()},
         "examined": summary.examined(report),
         "formats": listed((f"{name} {count}" for name, count in summary.format_counts(report).items()), 20),
+        "checks": [summary.checked(check) for check in report.checks],
         "notes": report.notes,
         "groups": [_group(group) for group in groups[:_FILES]],
         "files_omitted": max(len(groups) - _FILES, 0),

@@ -56,6 +56,9 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"… and {counted(len(groups) - _FILES, 'more file')} with findings."
     yield from _gaps(report)
     yield from _waivers(report)
+    for line in map(summary.checked, report.checks):
+        yield ""
+        yield prose(f"Checked {line}")
     for note in report.notes:
         yield ""
         yield prose(note)

@@ -18,7 +18,7 @@ from garrison.core.findings import Finding, Rule, Severity
 from garrison.core.registry import rules
 from garrison.core.report import CoverageEntry, Report
 from garrison.reporting.json_text import json_text
-from garrison.reporting.summary import STATES, file_of, location
+from garrison.reporting.summary import STATES, checked, file_of, location
 from garrison.reporting.text import printable
 from garrison.threats import Framework, threat
 
@@ -124,6 +124,10 @@ class _Run:
         report = self._report
         gaps = [self._gap(entry) for entry in report.coverage.entries]
         notes = [{"level": "note", "message": {"text": _message(note)}} for note in report.notes]
+        notes += [
+            {"level": "warning" if check.gap else "note", "message": {"text": _message(checked(check))}}
+            for check in report.checks
+        ]
         if report.coverage.interrupted:
             notes.append({"level": "error", "message": {"text": "The scan was stopped before its end."}})
         return {

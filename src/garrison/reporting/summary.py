@@ -2,7 +2,7 @@
 
 import msgspec
 
-from garrison.core.findings import Finding, Severity
+from garrison.core.findings import Check, Finding, Severity
 from garrison.core.report import Report
 from garrison.reporting.text import counted
 
@@ -126,3 +126,11 @@ def examined(report: Report) -> str:
     line = f"{coverage.examined} of {counted(total, 'subject')} examined to the end"
     line += f"; {', '.join(gaps)}" if gaps else ""
     return line + ("; interrupted" if coverage.interrupted else "")
+
+
+def checked(check: Check) -> str:
+    """One check in a line: how much of what, against which data, and why not all."""
+    line = f"{check.name}: {check.checked} of {check.total}"
+    if check.data:
+        line += f", {check.data}"
+    return f"{line}; {check.reason}" if check.reason else line

@@ -52,6 +52,8 @@ class _Table:
             yield f"… and {counted(len(groups) - _FILES, 'more file')} with findings; the other formats list them all"
             yield ""
         yield from self._totals(report)
+        for check in report.checks:
+            yield from self._row("Checked", summary.checked(check))
         yield from self._waivers(report)
         for note in report.notes:
             yield from self._row("Note", note)

@@ -92,7 +92,8 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
         for entry in sniffed:
             if (text or not entry.text) and _ask(entry, source, failures):
                 found.append(entry)
-                break
+                if not entry.beside:
+                    break
     return found
 
 

@@ -1,10 +1,10 @@
-"""Requirements files of pip, as models bring them along.
+"""Requirements files of pip, as projects and models bring them along.
 
 Source: pip's "Requirements File Format".
 """
 
-from garrison.artifacts.requirement_lines import facts, is_bare_address, is_bare_word, is_requirement, logical_lines
 from garrison.core.facts import Artifact
+from garrison.dependencies.requirement_lines import facts, is_bare_address, is_bare_word, is_requirement, logical_lines
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 14

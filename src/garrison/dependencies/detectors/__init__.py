@@ -1,0 +1,1 @@
+"""Detectors: from facts to findings, with advisories and lists of names as knowledge."""

@@ -1,0 +1,1 @@
+"""What the detectors know: names, indexes, licences, as data with reasons."""
