@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "artifacts": {"core", "sources"},
     "dependencies": {"core", "sources"},
     "reporting": {"core", "threats"},
-    "cli": {"core", "threats", "reporting", "scanning"},
+    "cli": {"core", "threats", "reporting", "scanning", "dependencies"},
 }
 
 
