@@ -1,0 +1,1 @@
+"""Databases of operating systems' packages, read by their bytes."""
