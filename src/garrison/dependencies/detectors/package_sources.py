@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from garrison.core.facts import Examination, Reference, Requirement
+from garrison.core.facts import Examination, Package, Reference, Requirement
 from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
@@ -18,6 +18,8 @@ _URL = re.compile(
     r"^(?:(?:git|hg|svn|bzr)\+)?([A-Za-z][A-Za-z0-9.\-]*)(?:\+[a-z]+)?://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)(:\d+)?([^?#]*)"
 )
 _REVISION = re.compile(r"@[0-9a-f]{7,64}(?:$|#)")
+_COMMIT = re.compile(r"[@#](?:commit=|semver:)?[0-9a-f]{40}(?:[0-9a-f]{24})?(?:$|[#&])")
+_NAMED = 5
 _HASH = re.compile(r"#.*(?:sha256|sha384|sha512)=[0-9a-f]{16,}")
 
 
@@ -49,6 +51,42 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
                 rule, severity, message = outcome
                 seen.add((rule, message))
                 yield finding(rule, examination.subject, fact.place, message, severity=severity)
+        yield from _locked(examination)
+
+
+def _locked(examination: Examination) -> Iterator[Finding]:
+    """One finding for each place that packages of a lock come from, as there may be hundreds of one kind."""
+    origins: dict[tuple[str, Severity, str], list[Package]] = {}
+    for fact in examination.facts:
+        if type(fact) is Package and fact.source and (outcome := _origin(fact)):
+            origins.setdefault(outcome, []).append(fact)
+    for (rule, severity, text), packages in origins.items():
+        names = list(dict.fromkeys(f"{one.name} {one.version}" for one in packages))
+        some = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+        what = f"the package {some} is" if len(names) == 1 else f"{len(names)} packages ({some}) are"
+        yield finding(rule, examination.subject, packages[0].place, f"{what} {text}", severity=severity)
+
+
+def _origin(fact: Package) -> tuple[str, Severity, str] | None:
+    """The rule, and what it says of the source; a hash of the file guards against all but who wrote the lock."""
+    location, pinned = fact.source, bool(fact.hashes or _COMMIT.search(fact.source))
+    if location.startswith("git@"):
+        return None if pinned else ("package-source", Severity.LOW, "fetched over ssh, from a branch or tag")
+    found = _URL.match(location)
+    if found is None or found[1].lower() == "file":
+        outcome = _path(found[4] if found else location, "", "package-source")
+        return ("package-source", outcome[1], f"taken from {location!r}, outside the project") if outcome else None
+    scheme, host, path = found[1].lower(), found[2].lower(), found[4]
+    place = f"{scheme}://{host}{found[3] or ''}"
+    if danger := _danger(scheme, host):
+        return "package-source", Severity.LOW if pinned else Severity.HIGH, f"taken from {place}, which {danger}"
+    if _among(host, path, (*_known().indexes, *_known().forges)):
+        if pinned or not re.match(r"(?:git|hg|svn|bzr)\+", location):
+            return None
+        return "package-source", Severity.LOW, f"taken from {place}, whatever a branch or tag holds on the day"
+    if pinned:
+        return "package-source", Severity.LOW, f"taken from {place}, which is no well-known index"
+    return "package-source", Severity.MEDIUM, f"taken from {place}, no well-known index, and nothing pins the content"
 
 
 def _index(target: str, option: str) -> tuple[str, Severity, str] | None:
