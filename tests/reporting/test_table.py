@@ -28,9 +28,22 @@ def test_many_findings_of_one_rule_are_folded_and_counted() -> None:
 
 
 def test_one_more_than_the_fold_is_shown_rather_than_counted() -> None:
-    found = [reports.finding("a.pkl", message=f"Seen {n}.") for n in range(4)]
+    found = [reports.finding("a.pkl", place=f"@ {n}", message=f"Seen {n}.") for n in range(4)]
     text = render(reports.report(*found))
     assert text.count("Seen ") == 4 and "more" not in text
+
+
+def test_findings_that_one_fix_takes_care_of_are_told_by_the_worst_of_them() -> None:
+    severities = [Severity.MEDIUM, Severity.LOW, Severity.HIGH, Severity.MEDIUM]
+    found = [
+        reports.finding("pins.txt", place="line 3", severity=severity, message=f"Seen {n}.", fix="Upgrade x to 2.")
+        for n, severity in enumerate(severities)
+    ]
+    text = render(reports.report(*found))
+    assert text.count("Seen ") == 1 and "Seen 2." in text
+    assert "… and 3 more: 2 medium, 1 low" in text
+    assert text.count("Upgrade x to 2.") == 1
+    assert "HIGH" in text and "MEDIUM" not in text
 
 
 def test_after_the_findings_come_coverage_waivers_and_the_verdict() -> None:

@@ -1,8 +1,11 @@
 """What renderers for people share: groups of findings, and the verdict and the coverage in words."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from garrison.core.findings import Check, Finding, Severity
+from garrison.core.registry import rules
 from garrison.core.report import Report
 from garrison.reporting.text import counted
 
@@ -25,12 +28,19 @@ STATES = {
 
 
 class Fold(msgspec.Struct, frozen=True):
-    """Findings of one rule in one file that share severity and fix."""
+    """Findings of one rule in one file that share severity and fix, or that one fix of their own takes care of."""
 
     rule: str
     severity: Severity
+    """The worst of the findings'."""
     fix: str
     findings: list[Finding]
+    """The worst first."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether all are about one thing in one place, so that the first of them tells the most."""
+        return len({(item.subject, item.place) for item in self.findings}) == 1 and bool(self.findings[0].place)
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -62,11 +72,14 @@ def open_findings(report: Report) -> list[Finding]:
 
 def groups(report: Report) -> list[Group]:
     """The open findings by file, the worst file first and the worst rule first in each."""
-    folds: dict[str, dict[tuple[str, Severity, str], Fold]] = {}
-    for item in open_findings(report):
-        key = item.rule, item.severity, item.fix
-        fold = folds.setdefault(file_of(item.subject), {}).setdefault(key, Fold(*key, []))
-        fold.findings.append(item)
+    known = rules()
+    folds: dict[str, dict[tuple[str, str, str], Fold]] = {}
+    for item in sorted(open_findings(report), key=lambda item: -item.severity.rank):
+        # A fix that is not the rule's is for these findings alone: "upgrade x to 1.2", whatever each of them is worth.
+        own = item.rule in known and item.fix != known[item.rule].fix
+        key = item.rule, "" if own else item.severity, item.fix
+        folds.setdefault(file_of(item.subject), {}).setdefault(key, Fold(item.rule, item.severity, item.fix, []))
+        folds[file_of(item.subject)][key].findings.append(item)
     found = [
         Group(file, sorted(by_rule.values(), key=lambda fold: -fold.severity.rank)) for file, by_rule in folds.items()
     ]
@@ -75,10 +88,15 @@ def groups(report: Report) -> list[Group]:
 
 def severities(report: Report) -> dict[Severity, int]:
     """How many open findings there are of each severity that occurs, the worst first."""
-    counts = dict.fromkeys(reversed(Severity), 0)
-    for item in open_findings(report):
-        counts[item.severity] += 1
-    return {severity: count for severity, count in counts.items() if count}
+    return counts(open_findings(report))
+
+
+def counts(findings: Iterable[Finding]) -> dict[Severity, int]:
+    """How many there are of each severity that occurs, the worst first."""
+    found = dict.fromkeys(reversed(Severity), 0)
+    for item in findings:
+        found[item.severity] += 1
+    return {severity: count for severity, count in found.items() if count}
 
 
 def format_counts(report: Report) -> dict[str, int]:

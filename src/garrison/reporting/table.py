@@ -63,14 +63,17 @@ class _Table:
     def _fold(self, file: str, fold: Fold) -> Iterator[str]:
         severity = self._paint(f"{fold.severity.upper():<{_INDENT - 2}}", _COLORS[fold.severity])
         yield f"  {severity}{self._paint(printable(fold.rule), '1')}"
-        shown = fold.findings if len(fold.findings) <= _SHOWN + 1 else fold.findings[:_SHOWN]
+        most = 1 if fold.shared else _SHOWN
+        shown = fold.findings if len(fold.findings) <= most + 1 else fold.findings[:most]
         for item in shown:
             where = summary.location(item)
             if where != file:
                 yield " " * _INDENT + self._paint(printable(where), "2")
             yield from self._wrapped(shortened(item.message, _MESSAGE), _INDENT)
         if len(shown) < len(fold.findings):
-            yield " " * _INDENT + f"… and {len(fold.findings) - len(shown)} more"
+            rest = summary.counts(fold.findings[len(shown) :])
+            words = f": {', '.join(f'{count} {name}' for name, count in rest.items())}" if len(rest) > 1 else ""
+            yield " " * _INDENT + f"… and {len(fold.findings) - len(shown)} more{words}"
         if fold.fix:
             yield from self._wrapped(f"Fix: {fold.fix}", _INDENT)
 
