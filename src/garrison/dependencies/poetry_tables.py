@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from garrison.core.facts import Anomaly, AnyFact, Reference, Requirement
-from garrison.dependencies.python_requirement import NAME, file_pin
+from garrison.dependencies.python_requirement import NAME, file_pin, public
 from garrison.dependencies.tables import listed, named_tables, table
 
 _PRIORITIES = {
@@ -37,7 +37,7 @@ def facts(poetry: dict[str, Any]) -> Iterator[AnyFact]:
         url = source.get("url")
         if isinstance(url, str):
             place = f"tool.poetry.source[{number}]"
-            yield Reference(target=url, role="package-index", detail=_priority(source), place=place)
+            yield Reference(target=public(url), role="package-index", detail=_priority(source), place=place)
 
 
 def _indexes(poetry: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -116,7 +116,7 @@ def _package(
         ecosystem="pypi",
         name=name,
         specifier=specifier,
-        source=source,
+        source=public(source),
         extras=tuple(one for one in listed(way.get("extras")) if isinstance(one, str)),
         marker=_marker(way),
         group=group,

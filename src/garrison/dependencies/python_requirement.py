@@ -21,6 +21,7 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".ta
 _EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
 _WHEEL = re.compile(r"^([A-Za-z0-9._]+)-([A-Za-z0-9.!+_]+)(?:-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl$")
 _RUN = re.compile(r"[-_.]+")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 
 class InvalidRequirement(ValueError):
@@ -40,6 +41,11 @@ class Parsed(msgspec.Struct, frozen=True):
 def normalised(name: str) -> str:
     """Names that PyPI takes for the same: PEP 503."""
     return _RUN.sub("-", name).lower()
+
+
+def public(address: str) -> str:
+    """The address without the password that it may hold: reports are read by more people than manifests."""
+    return _CREDENTIALS.sub("***@", address)
 
 
 def parse(text: str) -> Parsed:
@@ -131,9 +137,9 @@ def fact(
     parsed = located(text) if is_location(text) else parse(text)
     return Requirement(
         ecosystem="pypi",
-        name=parsed.name,
+        name=public(parsed.name),
         specifier=parsed.specifier,
-        source=parsed.source,
+        source=public(parsed.source),
         extras=parsed.extras,
         marker=parsed.marker,
         group=group,

@@ -13,7 +13,7 @@ import msgspec
 
 from garrison.core.errors import Malformed
 from garrison.core.facts import Anomaly, Reference, Requirement, Setting
-from garrison.dependencies.python_requirement import InvalidRequirement, fact, is_location, salvaged
+from garrison.dependencies.python_requirement import InvalidRequirement, fact, is_location, public, salvaged
 from garrison.sources.source import Extracted
 
 _BOMS = (
@@ -219,7 +219,7 @@ def facts(lines: Iterable[tuple[int, str]], where: str = "line", *, constraint: 
                 yield exported
                 continue
             first = first or place
-            refused.append(f"{line[:80]!r} ({str(error)[:120]})" if len(refused) < _REFUSED_SHOWN else "")
+            refused.append(f"{public(line)[:80]!r} ({str(error)[:120]})" if len(refused) < _REFUSED_SHOWN else "")
             meant = salvaged(line, place, constraint=constraint)
             if meant is not None:
                 yield meant
@@ -236,7 +236,7 @@ def _line(parts: Line, place: str, constraint: bool) -> Extracted:
         return
     for name, value in parts.options:
         if name in _INDEXES and value:
-            yield Reference(target=value, role="package-index", detail=name, place=place)
+            yield Reference(target=public(value), role="package-index", detail=name, place=place)
         elif name in _FILES and value:
             yield Reference(target=value, role="requirement-file", detail=_FILES[name], place=place)
         elif name == "--editable" and value:

@@ -23,6 +23,7 @@ _WILD = re.compile(r"(?:\.[*xX])+$")
 _LONGEST = 2000
 _ALTERNATIVES = 16
 _LITERALS = 64
+_PIN_DOTS = 2
 
 
 def kind(ecosystem: str, specifier: str) -> Kind:
@@ -107,7 +108,7 @@ def _clause(operator: str, version: str, ecosystem: str) -> str:
         return f"=={version}.*"
     if operator == "^":
         return f">={version},<{_after(version, _caret(version))}"
-    if operator == "~":
+    if operator == "~" or (operator == "~=" and "." not in _release(version)):
         return f">={version},<{_after(version, 1 if '.' in _release(version) else 0)}"
     return f"{'==' if operator in ('', '=') else operator}{version}"
 
@@ -166,7 +167,8 @@ def _conda_clause(operator: str, version: str) -> str:
         version = version.rstrip("*").rstrip(".")
         return f"!={version}.*" if operator == "!=" else f"=={version}.*"
     if operator == "=":
-        return f"=={version}.*"
+        # With three parts or more it is a pin in all but name: nothing else is released under them.
+        return f"=={version}.*" if version.count(".") < _PIN_DOTS else f"=={version}"
     if operator in ("^", "~"):
         raise ValueError(f"no operator of conda: {operator}")
     return f"{operator}{version}"

@@ -2,9 +2,11 @@
 
 import pytest
 import yaml
+from hypothesis import given
 
-from garrison.core.facts import Reference, Requirement
-from tests.support import examine_bytes, facts_of
+from garrison.core.facts import Anomaly, Reference, Requirement
+from garrison.dependencies.formats.conda_environment import conda_package
+from tests.support import assert_no_failure, damaged, examine_bytes, facts_of
 
 ENVIRONMENT = """name: ldm
 channels: [pytorch, conda-forge]
@@ -14,14 +16,48 @@ dependencies:
   - pip:
     - transformers==4.19.2
     - -e .
+    - -r requirements.txt
+    - --extra-index-url https://download.pytorch.org/whl/cu113
 """
 
 
 def test_conda_and_pip_packages_are_told_apart() -> None:
     facts = facts_of(ENVIRONMENT.encode(), "environment.yml")
-    asked = [(f.ecosystem, f.name, f.specifier) for f in facts if type(f) is Requirement]
-    assert ("conda", "torchvision", "=0.12.0") in asked and ("pypi", "transformers", "==4.19.2") in asked
+    asked = [(f.ecosystem, f.name, f.specifier, f.place) for f in facts if type(f) is Requirement]
+    assert ("conda", "torchvision", "=0.12.0", "line 5") in asked
+    assert ("pypi", "transformers", "==4.19.2", "line 7") in asked
     assert [f.target for f in facts if type(f) is Reference and f.detail == "channel"] == ["pytorch", "conda-forge"]
+
+
+def test_files_and_indexes_for_pip_are_referred_to() -> None:
+    found = [f for f in facts_of(ENVIRONMENT.encode(), "environment.yml") if type(f) is Reference]
+    assert ("requirement-file", "requirements.txt", "line 9") in [(f.role, f.target, f.place) for f in found]
+    assert ("package-index", "https://download.pytorch.org/whl/cu113") in [(f.role, f.target) for f in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "specifier", "source"),
+    [
+        ("numpy", "numpy", "", ""),
+        ("numpy=1.19.2=py38h54aff64_0", "numpy", "=1.19.2=py38h54aff64_0", ""),
+        ("numpy 1.19.*", "numpy", "1.19.*", ""),
+        ("numpy>=1.19,<2", "numpy", ">=1.19,<2", ""),
+        ("conda-forge::numpy=1.19", "numpy", "=1.19", "conda-forge"),
+        ("https://conda.example.org/c::numpy", "numpy", "", "https://conda.example.org/c"),
+        ("numpy[version='>=1.19', channel=intel]", "numpy", ">=1.19", "intel"),
+        ("numpy[version=1.19,build=py38_0]", "numpy", "==1.19=py38_0", ""),
+        (
+            "https://repo.anaconda.com/pkgs/main/linux-64/xz-5.2.5-h7b6447c_0.conda#md5",
+            "xz",
+            "==5.2.5=h7b6447c_0",
+            "https://repo.anaconda.com/pkgs/main/linux-64/xz-5.2.5-h7b6447c_0.conda#md5",
+        ),
+        ("_libgcc_mutex=0.1=main", "_libgcc_mutex", "=0.1=main", ""),
+    ],
+)
+def test_match_specifications(text: str, name: str, specifier: str, source: str) -> None:
+    found = next(fact for fact in conda_package(text, "") if type(fact) is Requirement)
+    assert (found.name, found.specifier, found.source) == (name, specifier, source)
 
 
 @pytest.mark.parametrize("text", ["dependencies: 1\nchannels: 2\n", "dependencies:\n- a: [\nchannels: 3\n", ""])
@@ -29,6 +65,23 @@ def test_what_conda_would_not_read_is_no_crash(text: str) -> None:
     assert all(e.state != "failed" for e in examine_bytes(text.encode(), "environment.yml"))
 
 
+def test_what_stands_twice_or_names_nothing_is_said() -> None:
+    text = "channels: [a]\ndependencies: [numpy]\ndependencies: ['?']\n"
+    found = [fact.what for fact in facts_of(text.encode(), "environment.yml") if type(fact) is Anomaly]
+    assert found == ["malformed", "requirement-refused"]
+
+
 def test_other_yaml_is_left_to_its_own_readers() -> None:
     text = yaml.safe_dump({"dependencies": ["a"], "services": {}})
     assert "conda-environment" not in examine_bytes(text.encode(), "compose.yml")[-1].formats
+
+
+def test_aliases_are_not_multiplied() -> None:
+    layers = "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 30))
+    text = f"channels: [x]\na0: &a0 [y]\n{layers}dependencies: *a29\n"
+    assert examine_bytes(text.encode(), "environment.yml")[-1].state != "failed"
+
+
+@given(damaged(ENVIRONMENT.encode()))
+def test_damage_ends_in_a_state(data: bytes) -> None:
+    assert_no_failure(data, "environment.yml")

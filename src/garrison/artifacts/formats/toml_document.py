@@ -21,22 +21,22 @@ def sniff(source: Source) -> bool:
     first = next((line.strip() for line in head.splitlines() if line.strip() and not line.startswith(b"#")), b"")
     if len(head) == 1 << 16 or not _LINE.match(first):
         return False
-    return _read(head) is not None
+    try:
+        return bool(_read(head))
+    except Malformed:
+        return False
 
 
-def _read(data: bytes) -> dict[str, object] | None:
+def _read(data: bytes) -> dict[str, object]:
     import tomllib
 
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        return None
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"not valid TOML: {str(error)[:120]}") from None
 
 
 def extract(source: Source, context: Context) -> Extracted:
     """What loaders of this document act on."""
     yield Artifact(format="toml")
-    document = _read(source.reader.whole(min(context.limits.buffer, 4 << 20)))
-    if document is None:
-        raise Malformed("not valid TOML")
-    yield from walk(source, document, context)
+    yield from walk(source, _read(source.reader.whole(min(context.limits.buffer, 4 << 20))), context)

@@ -1,6 +1,7 @@
 """Environments as conda and MLflow write them: `environment.yml`, `conda.yaml`, `python_env.yaml`.
 
-Source: conda "Managing environments", "Creating an environment file manually"; mlflow `utils/environment.py`.
+Source: conda "Managing environments", "Creating an environment file manually" and "Package match specifications";
+mlflow `utils/environment.py`.
 """
 
 import re
@@ -8,8 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from garrison.core.errors import Malformed
-from garrison.core.facts import Artifact, Reference, Requirement
-from garrison.dependencies.requirement_lines import facts
+from garrison.core.facts import Anomaly, AnyFact, Artifact, Reference, Requirement
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 14
@@ -17,6 +17,11 @@ _DEPENDENCIES = re.compile(rb"^[\"']?dependencies[\"']?\s*:", re.MULTILINE)
 _OTHER = re.compile(
     rb"^[\"']?(?:channels|build_dependencies|python)[\"']?\s*:|[-{\[,]\s*[\"']?pip[\"']?\s*:", re.MULTILINE
 )
+_LARGEST = 4 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_KEYED = re.compile(r"(version|build|channel|subdir|md5|sha256|url)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\]]*))")
+_FILE = re.compile(r"/([^/]+)-([^-/]+)-([^-/]+)\.(?:conda|tar\.bz2)(?:#.*)?$")
+_LONGEST = 1000
 
 
 def sniff(source: Source) -> bool:
@@ -29,47 +34,97 @@ def extract(source: Source, context: Context) -> Extracted:
     """The packages that it asks for, and the channels and indexes that they are to come from."""
     import yaml
 
-    text = source.reader.whole(context.limits.buffer).decode("utf-8", "replace")
+    text = source.reader.whole(min(context.limits.buffer, _LARGEST)).decode("utf-8", "replace")
     try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError) as error:
+        # Nodes, since they have lines and nothing is built from them: an alias is the same node again.
+        document = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Malformed(f"no YAML that conda reads: {str(error).splitlines()[0]}") from None
-    if isinstance(document, dict):
-        yield from _environment(document)
+    entries, repeated = _mapping(document)
+    if repeated:
+        yield Anomaly(what="malformed", detail=f"keys stand twice, of which the last counts: {', '.join(repeated[:5])}")
+    yield from _environment(entries, context)
 
 
-def _environment(document: dict[Any, Any]) -> Extracted:
-    dependencies = document.get("dependencies")
-    if not isinstance(dependencies, list):
-        return
-    conda = "channels" in document or any(isinstance(one, dict) and "pip" in one for one in dependencies)
+def _mapping(node: Any) -> tuple[dict[str, Any], list[str]]:
+    """A mapping's values by key, and the keys that stand twice."""
+    found: dict[str, Any] = {}
+    repeated: list[str] = []
+    if getattr(node, "id", "") == "mapping":
+        for key, value in node.value:
+            if key.id == "scalar":
+                if key.value in found:
+                    repeated.append(key.value[:80])
+                found[key.value] = value
+    return found, repeated
+
+
+def _sequence(node: Any) -> list[Any]:
+    return list(node.value) if getattr(node, "id", "") == "sequence" else []
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _environment(document: dict[str, Any], context: Context) -> Extracted:
+    from garrison.dependencies.requirement_lines import facts
+
+    dependencies = _sequence(document.get("dependencies"))
+    pip = [entry for node in dependencies for key, entry in _mapping(node)[0].items() if key == "pip"]
+    conda = "channels" in document or bool(pip)
     virtual = "build_dependencies" in document or ("python" in document and not conda)
-    if not conda and not virtual:
+    if getattr(document.get("dependencies"), "id", "") != "sequence" or not (conda or virtual):
         return
-    yield Artifact(format="conda-environment" if conda else "python-environment")
-    channels = document.get("channels")
-    for channel in channels if isinstance(channels, list) else []:
-        if isinstance(channel, str):
-            yield Reference(target=channel, role="package-index", detail="channel", place="channels")
-    build = document.get("build_dependencies")
-    plain = [*dependencies, *(build if isinstance(build, list) else [])]
-    for number, one in enumerate(plain, 1):
-        if isinstance(one, str) and conda:
-            yield _conda_package(one, f"dependencies {number}")
-        elif isinstance(one, str):
-            yield from facts([(number, one)], "dependencies")
-        elif isinstance(one, dict):
-            yield from facts(_pip(one), "pip")
+    name = document.get("name")
+    details: dict[str, str | int | float | bool] = {}
+    if getattr(name, "id", "") == "scalar":
+        details["name"] = document["name"].value[:200]
+    yield Artifact(format="conda-environment" if conda else "python-environment", details=details)
+    for node in _sequence(document.get("channels")):
+        if node.id == "scalar":
+            yield _channel(node.value, _line(node))
+    plain = [node for node in dependencies if node.id == "scalar"]
+    if conda:
+        for count, node in enumerate(plain):
+            if count % 1024 == 0:
+                context.check_time()
+            yield from conda_package(node.value, f"line {_line(node)}")
+    else:
+        plain += [node for node in _sequence(document.get("build_dependencies")) if node.id == "scalar"]
+        yield from facts((_line(node), node.value.strip()) for node in plain)
+    for block in pip:
+        lines = ((_line(node), node.value.strip()) for node in _sequence(block) if node.id == "scalar")
+        yield from facts((number, line) for number, line in lines if line)
 
 
-def _pip(entry: dict[Any, Any]) -> Iterator[tuple[int, str]]:
-    lines = entry.get("pip")
-    for number, line in enumerate(lines if isinstance(lines, list) else [], 1):
-        if isinstance(line, str) and line.strip():
-            yield number, line.strip()
+def _channel(text: str, line: int) -> Reference:
+    from garrison.dependencies.python_requirement import public
+
+    return Reference(target=public(text[:_LONGEST]), role="package-index", detail="channel", place=f"line {line}")
 
 
-def _conda_package(text: str, place: str) -> Requirement:
-    name = text.rpartition("::")[2].strip()
-    end = next((index for index, letter in enumerate(name) if letter in "=<>! ["), len(name))
-    return Requirement(ecosystem="conda", name=name[:end], specifier=name[end:].strip(), source="", place=place)
+def conda_package(text: str, place: str) -> Iterator[AnyFact]:
+    """A match specification: `name`, `name=1.2=build`, `channel::name >=1,<2`, `name[version='>=1']`, an address."""
+    from garrison.dependencies.python_requirement import public
+
+    text = text.partition(" #")[0].strip()[:_LONGEST]
+    if "://" in text and "::" not in text:
+        file = _FILE.search(text)
+        name, version, build = file.groups() if file else (public(text), "", "")
+        specifier = f"=={version}={build}" if version else ""
+        yield Requirement(ecosystem="conda", name=name, specifier=specifier, source=public(text), place=place)
+        return
+    channel, _, rest = text.rpartition("::")
+    rest, _, keyed = rest.partition("[")
+    named = _NAME.match(rest)
+    if named is None:
+        yield Anomaly(what="requirement-refused", detail=f"conda reads no package from {text[:120]!r}", place=place)
+        return
+    keys = {key: one or two or three for key, one, two, three in _KEYED.findall(keyed)}
+    specifier = rest[named.end() :].strip() or keys.get("version", "").strip()
+    if keys.get("build") and specifier and "=" not in specifier.lstrip("=<>!~"):
+        specifier = f"{specifier if specifier.startswith('=') else '==' + specifier}={keys['build']}"
+    channel = channel.rpartition(":")[2] if channel.count(":") and "://" not in channel else channel
+    channel = channel or keys.get("channel", "")
+    yield Requirement(ecosystem="conda", name=named[0], specifier=specifier, source=public(channel), place=place)

@@ -10,7 +10,7 @@ from typing import Any
 from garrison.core.errors import LimitExceeded, NotUnderstood
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Reference, Requirement
 from garrison.dependencies import poetry_tables
-from garrison.dependencies.python_requirement import InvalidRequirement, fact, normalised, salvaged
+from garrison.dependencies.python_requirement import InvalidRequirement, fact, normalised, public, salvaged
 from garrison.dependencies.tables import listed, named_tables, table, texts
 from garrison.sources.source import Context, Extracted, Source
 
@@ -156,13 +156,14 @@ def _pdm(pdm: dict[str, Any]) -> Iterator[AnyFact]:
             detail = "default index" if source.get("name") == "pypi" else "extra index"
             detail = "--find-links" if kind == "find_links" else detail
             place = f"tool.pdm.source[{number}]"
-            yield Reference(target=url, role="package-index", detail=detail, place=place)
-            yield from _unverified(source, url, place)
+            yield Reference(target=public(url), role="package-index", detail=detail, place=place)
+            yield from unverified(source, public(url), place)
 
 
-def _unverified(source: dict[str, Any], url: str, place: str) -> Iterator[AnyFact]:
+def unverified(source: dict[str, Any], url: str, place: str) -> Iterator[AnyFact]:
+    """A source whose certificate is not to be checked."""
     if source.get("verify_ssl") is False:
-        yield Reference(target=url, role="package-index", detail="--trusted-host", place=place)
+        yield Reference(target=public(url), role="package-index", detail="--trusted-host", place=place)
 
 
 def _hatch(hatch: dict[str, Any]) -> Iterator[AnyFact]:
@@ -198,7 +199,7 @@ def _uv(uv: dict[str, Any]) -> Iterator[AnyFact]:
             detail = (
                 "explicit index" if explicit else ("default index" if index.get("default") is True else "first index")
             )
-            yield Reference(target=url, role="package-index", detail=detail, place=f"tool.uv.index[{number}]")
+            yield Reference(target=public(url), role="package-index", detail=detail, place=f"tool.uv.index[{number}]")
     yield from _uv_options(uv, "tool.uv")
     yield from _uv_options(table(uv, "pip"), "tool.uv.pip")
     sources = table(uv, "sources")
@@ -211,11 +212,11 @@ def _uv(uv: dict[str, Any]) -> Iterator[AnyFact]:
 def _uv_options(uv: dict[str, Any], place: str) -> Iterator[AnyFact]:
     url = uv.get("index-url")
     if isinstance(url, str):
-        yield Reference(target=url, role="package-index", detail="--index-url", place=f"{place}.index-url")
+        yield Reference(target=public(url), role="package-index", detail="--index-url", place=f"{place}.index-url")
     for key in ("extra-index-url", "find-links", "allow-insecure-host", "trusted-host"):
         detail = "--trusted-host" if key == "allow-insecure-host" else f"--{key}"
         for _, target in texts(uv.get(key)):
-            yield Reference(target=target, role="package-index", detail=detail, place=f"{place}.{key}")
+            yield Reference(target=public(target), role="package-index", detail=detail, place=f"{place}.{key}")
     if uv.get("index-strategy") in ("unsafe-best-match", "unsafe-first-match"):
         detail = f"uv takes a package from whichever index has the best version: {uv['index-strategy']}"
         yield Anomaly(what="index-strategy", detail=detail, place=f"{place}.index-strategy")
@@ -228,7 +229,9 @@ def _uv_source(name: str, source: dict[str, Any], indexes: dict[str, str]) -> It
     if isinstance(source.get("index"), str):
         target = indexes.get(source["index"], source["index"])
     if target:
-        yield Requirement(ecosystem="pypi", name=name, source=target, marker=marker or "", constraint=True, place=place)
+        yield Requirement(
+            ecosystem="pypi", name=name, source=public(target), marker=marker or "", constraint=True, place=place
+        )
 
 
 def _setuptools(setuptools: dict[str, Any]) -> Iterator[AnyFact]:
