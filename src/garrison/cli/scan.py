@@ -34,11 +34,7 @@ def configure(parser: Parser) -> None:
         help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
     )
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
-    add(
-        "--online",
-        action="store_true",
-        help="ask the package index how current the packages are; what it says is kept for scans without",
-    )
+    add("--online", action="store_true", help="let the scan ask the policy's package index, which knows releases")
     add("--digests", action="store_true", help="put the SHA-256 of each file into the inventory")
     add("--quiet", action="store_true", help="show no progress, no table and no verdict; the exit code tells")
     add("--no-color", action="store_true", help="no colours, as when NO_COLOR is set")

@@ -17,6 +17,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Containers inside containers."""
     members: int = 100_000
     """Members read of one container."""
+    entries: int = 1_000_000
+    """Entries read of all layers of one image."""
     unpacked: int = 16 * 1024 * MIB
     """Bytes that decompression may produce for one top-level file."""
     ratio: int = 300

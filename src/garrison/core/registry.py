@@ -56,6 +56,8 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Its writers append a zip of files that belong to it, so that the two together are no polyglot."""
     model: bool = False
     """A model or its parts, as opposed to documents, sources and pictures."""
+    program: bool = False
+    """A program or a part of one: told of where a model should be, and ordinary in a file system."""
 
 
 class Detector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,23 +80,15 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`module:function` taking a directory's path, returning whether it is one."""
 
 
-class Inquiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Asks a service about what was found, after all is examined and before it is judged."""
-
-    function: str
-    """`module:function` taking `Sequence[Examination]`, `Policy` and whether the user allowed to ask, returning an
-    iterable of `Examination`. Without leave it says what it remembers of earlier answers, with their age."""
-    facts: tuple[str, ...]
-    """Kinds of facts (tags) that make it worth asking."""
-
-
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     formats: tuple[Format, ...] = ()
     detectors: tuple[Detector, ...] = ()
     searches: tuple[str, ...] = ()
     """`module:function` like an extractor's, asked for every text whatever its format."""
     openers: tuple[Opener, ...] = ()
-    inquiries: tuple[Inquiry, ...] = ()
+    inquiries: tuple[str, ...] = ()
+    """`module:function` taking `Sequence[Examination]` and `Policy`, returning an iterable of `Examination`: asks
+    services that the user allowed, after all is examined and before it is judged."""
 
 
 @functools.cache

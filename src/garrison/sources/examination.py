@@ -3,8 +3,10 @@
 import functools
 from collections.abc import Callable, Iterator
 
+import msgspec.structs
+
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed
-from garrison.core.facts import Anomaly, AnyFact, CoverageState, Examination
+from garrison.core.facts import Anomaly, AnyFact, CoverageState, Examination, Secret
 from garrison.core.registry import Format, formats, load, registration
 from garrison.sources.identification import HEAD, identify, looks_like_text
 from garrison.sources.source import Context, Source
@@ -32,6 +34,9 @@ def examine(source: Source, context: Context) -> Iterator[Examination]:
         examination.formats = [entry.id for entry in found]
         if examination.size == 0 and not found:
             examination.formats = ["empty"]
+        elif not found and source.scope is not None:
+            yield from _among_many(source, context, examination)
+            return
         elif not found:
             _lower(examination, "not-understood", "no format that garrison knows")
         if failures:
@@ -43,25 +48,45 @@ def examine(source: Source, context: Context) -> Iterator[Examination]:
     for entry in found:
         if entry.extractor:
             yield from _extract(entry, source, context, examination)
-    if found and not any(entry.container for entry in found) and _is_text(source):
-        for search in registration().searches:
-            entry = Format(id="text", title="text", extractor=search)
-            yield from _extract(entry, source, context, examination)
+    if found and not any(entry.container for entry in found) and (source.scope is None or source.scope.search):
+        yield from _search(source, context, examination)
     yield examination
 
 
+def _search(source: Source, context: Context, examination: Examination) -> Iterator[Examination]:
+    """What is looked for in every text."""
+    if not _is_text(source):
+        return
+    for search in registration().searches:
+        entry = Format(id="text", title="text", extractor=search)
+        yield from _extract(entry, source, context, examination)
+
+
+def _among_many(source: Source, context: Context, examination: Examination) -> Iterator[Examination]:
+    """A file of a file system that is nothing which is looked for there; it is stated only if its text tells much."""
+    if source.scope is not None and source.scope.search:
+        yield from _search(source, context, examination)
+    if examination.facts:
+        examination.formats = ["text"]
+        yield examination
+
+
 def _extract(entry: Format, source: Source, context: Context, examination: Examination) -> Iterator[Examination]:
-    extractor: Callable[[Source, Context], Iterator[AnyFact | Source]] = load(entry.extractor)
+    extractor: Callable[[Source, Context], Iterator[AnyFact | Source | Examination]] = load(entry.extractor)
     limits = context.limits
     try:
         context.check_time()
         for item in extractor(source, context):
-            if isinstance(item, Source):
+            if isinstance(item, Examination):
+                yield item
+            elif isinstance(item, Source):
                 if item.depth > limits.depth:
                     raise LimitExceeded("depth", f"containers are nested more than {limits.depth} deep")
                 yield from examine(item, context)
             elif len(examination.facts) >= limits.facts:
                 raise LimitExceeded("facts", f"more than {limits.facts} facts in one subject")
+            elif type(item) is Secret and source.scope is not None and source.scope.hidden:
+                examination.facts.append(msgspec.structs.replace(item, hidden=source.scope.hidden))
             else:
                 examination.facts.append(item)
     except LimitExceeded as error:
@@ -116,7 +141,7 @@ def _promising() -> dict[str, list[Format]]:
 
 def _mismatch(source: Source, found: list[Format]) -> list[AnyFact]:
     """A name that promises another format than the bytes hold."""
-    if not found or source.loaded_as:
+    if not found or source.loaded_as or source.scope is not None:
         return []
     name = source.name.lower()
     promised = [entry for start, sign in enumerate(name) if sign == "." for entry in _promising().get(name[start:], ())]

@@ -75,15 +75,21 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     found = [known[name] for name in source.loaded_as]
     if not head:
         return found
-    if not found and _BARE(head) and "." not in source.name.lstrip("."):
+    if not found and source.scope is None and _BARE(head) and "." not in source.name.lstrip("."):
         return [known["text"]]
+    admitted = source.scope.formats if source.scope is not None else None
     matches = [m for m in _by_first_byte().get(head[0], ()) if head.startswith(m[1])]
     matches += [m for m in _elsewhere() if head.startswith(m[1], m[0])]
+    if admitted is not None:
+        matches = [m for m in matches if m[2].id in admitted]
     matches.sort(key=lambda m: -len(m[1]))
     for _, _, entry in matches:
         if entry not in found and (not entry.confirm or _ask(entry, source, failures)):
             found.append(entry)
     tails, sniffed = _sniffed()
+    if admitted is not None:
+        tails = [entry for entry in tails if entry.id in admitted]
+        sniffed = [entry for entry in sniffed if entry.id in admitted]
     for entry in tails:
         if entry not in found and _ask(entry, source, failures):
             found.append(entry)

@@ -7,7 +7,7 @@ nothing is unpacked to disk.
 import io
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from garrison.core.errors import LimitExceeded, Malformed
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _CHUNK = 1 << 18
 _KEPT = 32
 """Chunks behind the window that a decompressing reader remembers."""
+_MARKED = 16 << 20
+"""Bytes between the places from which a decompressor that can be copied goes on again."""
 
 
 class Reader(ABC):
@@ -124,8 +126,8 @@ class DecompressingReader(Reader):
     """Bytes that come out of a forward-only decompressor.
 
     The first `cache` bytes stay in memory and beyond them a sliding window; a jump back past the window starts the
-    decompressor again, at most `restarts` times. `charge` is told of every new byte and raises when there were too
-    many.
+    decompressor again, at most `restarts` times, or from a copy of it that was made on the way, if it can be copied.
+    `charge` is told of every new byte and raises when there were too many.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class DecompressingReader(Reader):
         self._position = 0
         self._window = b""
         self._kept: dict[int, bytes] = {}
+        self._marks: list[tuple[int, Any]] = []
         self._size: int | None = None
         self.error: Exception | None = None
         """What the decompressor said when it broke off; what came before stays readable."""
@@ -173,12 +176,7 @@ class DecompressingReader(Reader):
         if offset < self._position - len(self._window):
             if (again := self._again(offset, end)) is not None:
                 return b"".join([*parts, again])
-            if self._restarts == 0:
-                raise LimitExceeded("unpacked", "the compressed data would have to be unpacked too many times")
-            self._restarts -= 1
-            self._stream = self._start()
-            self._position = 0
-            self._window = b""
+            self._jump_back(offset)
         while offset < end:
             first = self._position - len(self._window)
             if first <= offset < self._position:
@@ -191,6 +189,24 @@ class DecompressingReader(Reader):
             else:
                 self._advance()
         return b"".join(parts)
+
+    def _jump_back(self, offset: int) -> None:
+        """Go on from the last mark before `offset`, or from the beginning."""
+        self._window = b""
+        for position, stream in reversed(self._marks):
+            if position <= offset:
+                self._stream, self._position = stream.copy(), position
+                return
+        if self._restarts == 0:
+            raise LimitExceeded("unpacked", "the compressed data would have to be unpacked too many times")
+        self._restarts -= 1
+        self._stream = self._start()
+        self._position = 0
+
+    def _mark(self) -> None:
+        last = self._marks[-1][0] if self._marks else self._cache_limit - _MARKED
+        if self._position >= last + _MARKED and hasattr(self._stream, "copy"):
+            self._marks.append((self._position, self._stream.copy()))
 
     def _keep(self, first: int) -> None:
         """Sniffers look at a member's head and tail by turns: what was looked at lately needs no restart."""
@@ -213,6 +229,7 @@ class DecompressingReader(Reader):
         return found
 
     def _advance(self) -> None:
+        self._mark()
         try:
             data = self._stream.read(_CHUNK)
         except LimitExceeded:

@@ -10,8 +10,9 @@ from garrison.sources.reader import BytesReader, DecompressingReader, Decompress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from garrison.core.facts import AnyFact
+    from garrison.core.facts import AnyFact, Examination
     from garrison.core.limits import Limits
+    from garrison.sources.scope import Scope
 
 
 class Source:
@@ -19,22 +20,32 @@ class Source:
 
     `subject` is the path as given, joined by `!/` into containers; `name` its last path component, used only to follow
     loaders that go by name. `loaded_as` names formats whose loaders will be given these bytes whatever they look like
-    (the `data.pkl` of a PyTorch archive is unpickled even if it looks like text).
+    (the `data.pkl` of a PyTorch archive is unpickled even if it looks like text). `scope` says what a file of a file
+    system is examined for; `None` means everything.
     """
 
-    __slots__ = ("depth", "loaded_as", "name", "reader", "subject")
+    __slots__ = ("depth", "loaded_as", "name", "reader", "scope", "subject")
 
-    def __init__(self, subject: str, reader: Reader, *, depth: int = 0, loaded_as: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        subject: str,
+        reader: Reader,
+        *,
+        depth: int = 0,
+        loaded_as: tuple[str, ...] = (),
+        scope: "Scope | None" = None,
+    ) -> None:
         self.subject = subject
         self.name = subject.rpartition("!/")[2].rpartition("/")[2]
         self.reader = reader
         self.depth = depth
         self.loaded_as = loaded_as
+        self.scope = scope
 
     def member(self, name: str, reader: Reader | bytes, *, loaded_as: tuple[str, ...] = ()) -> "Source":
         """A source inside this one; yield it from an extractor to have it examined in turn."""
         inner = BytesReader(reader) if isinstance(reader, bytes) else reader
-        return Source(f"{self.subject}!/{name}", inner, depth=self.depth + 1, loaded_as=loaded_as)
+        return Source(f"{self.subject}!/{name}", inner, depth=self.depth + 1, loaded_as=loaded_as, scope=self.scope)
 
 
 class Context:
@@ -61,10 +72,11 @@ class Context:
             raise LimitExceeded("ratio", f"unpacks to more than {limits.ratio} times its {self.packed} bytes")
         self.check_time()
 
-    def decompressing(self, start: "Callable[[], Decompressor]") -> DecompressingReader:
-        """A reader over a forward-only decompressor, charged to this context."""
-        return DecompressingReader(start, self.charge, cache=self.limits.buffer)
+    def decompressing(self, start: "Callable[[], Decompressor]", cache: int | None = None) -> DecompressingReader:
+        """A reader over a forward-only decompressor, charged to this context, that keeps the first `cache` bytes."""
+        return DecompressingReader(start, self.charge, cache=self.limits.buffer if cache is None else cache)
 
 
-Extracted = Iterator["AnyFact | Source"]
-"""What an extractor yields: facts about its source, and sources found inside it."""
+Extracted = Iterator["AnyFact | Source | Examination"]
+"""What an extractor yields: facts about its source, sources found inside it, and examinations of what is inside but
+cannot be read."""

@@ -30,5 +30,8 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
                 severity = Severity.MEDIUM if fact.what in _doubtful() else Severity.HIGH
                 if _FOR_SHOW.search(examination.subject):
                     severity = Severity.LOW
-                message = f"{fact.what} is written here: {fact.masked}"
-                yield finding("secret", examination.subject, fact.place, message, severity=severity)
+                if fact.hidden:
+                    rule, message = "deleted-secret", f"{fact.what} is in a lower layer: {fact.masked}; {fact.hidden}"
+                else:
+                    rule, message = "secret", f"{fact.what} is written here: {fact.masked}"
+                yield finding(rule, examination.subject, fact.place, message, severity=severity)

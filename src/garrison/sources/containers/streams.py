@@ -60,6 +60,27 @@ class _Inflating:
         self._position += len(data)
         return data
 
+    def copy(self) -> "_Inflating":
+        """Another one that goes on from here."""
+        other = _Inflating(self._packed, self._window)
+        other._position, other._rest, other.end = self._position, self._rest, self.end
+        other._object = self._object.copy() if self._object is not None else None
+        return other
+
+
+def decompressor(packed: Reader) -> Callable[[], Decompressor] | None:
+    """How the bytes are unpacked, as their first ones tell; `None` where they are not packed in a way known here."""
+    head = packed.pread(0, 6)
+    if head.startswith(b"\x1f\x8b"):
+        return lambda: _Inflating(packed, 31)
+    if head.startswith(_ZSTD) or (head[1:4] == _ZSTD_SKIPPABLE and head[:1] and head[0] & 0xF0 == 0x50):
+        return lambda: _zstd(packed)
+    if head.startswith(b"BZh"):
+        return lambda: _Streams(packed, bz2.BZ2Decompressor, b"BZh")
+    if head.startswith(b"\xfd7zXZ\0"):
+        return lambda: _Streams(packed, _xz, b"\xfd7zXZ\0")
+    return None
+
 
 def extract_gzip(source: Source, context: Context) -> Extracted:
     """One or more gzip members as one source."""
@@ -175,13 +196,13 @@ class _Streams:
 def extract_zstd(source: Source, context: Context) -> Extracted:
     """A zstd file, all its frames."""
 
-    def start() -> Decompressor:
-        import zstandard
+    yield from _opened(source, context, lambda: _zstd(source.reader))
 
-        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        return decompressor.stream_reader(source.reader.file(), read_across_frames=True)
 
-    yield from _opened(source, context, start)
+def _zstd(packed: Reader) -> Decompressor:
+    import zstandard
+
+    return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(packed.file(), read_across_frames=True)
 
 
 def extract_lz4(source: Source, context: Context) -> Extracted:

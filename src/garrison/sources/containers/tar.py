@@ -8,6 +8,8 @@ Source: POSIX.1-2017 `pax`, "ustar Interchange Format"; GNU tar manual, "Basic T
 import re
 from collections.abc import Iterator
 
+import msgspec
+
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Artifact
 from garrison.sources.containers.names import link_anomalies, name_anomalies
@@ -23,7 +25,11 @@ _PAX = re.compile(rb"(\d{1,7}) ([^=]{1,256})=")
 
 def sniff(source: Source) -> bool:
     """A first header whose checksum holds."""
-    header = source.reader.pread(0, _BLOCK)
+    return is_tar(source.reader.pread(0, _BLOCK))
+
+
+def is_tar(header: bytes) -> bool:
+    """Whether a block is a header."""
     return len(header) == _BLOCK and header[0] != 0 and _checksum_holds(header)
 
 
@@ -35,7 +41,7 @@ def _checksum_holds(header: bytes) -> bool:
     if not header[148:156].strip(b"\0 "):
         return False
     blank = header[:148] + b" " * 8 + header[156:]
-    return wanted in (sum(blank), sum(byte - 256 if byte > 127 else byte for byte in blank))
+    return wanted == sum(blank) or wanted == sum(byte - 256 if byte > 127 else byte for byte in blank)
 
 
 def _number(field: bytes) -> int:
@@ -49,54 +55,97 @@ def _number(field: bytes) -> int:
         raise Malformed(f"a number field holds {digits!r}") from None
 
 
+class Entry(msgspec.Struct):
+    """One header, with what long names and pax records before it say."""
+
+    name: str
+    link: str
+    kind: bytes
+    """The type flag: `0` or NUL a file, `1` a hard link, `2` a symbolic link, `5` a folder, ..."""
+    data: int
+    """Where its contents start."""
+    size: int
+    mode: int
+    owner: int
+    group: int
+
+
+class Entries:
+    """The entries of an archive in order, read forward; `end` is where the archive's end mark stands, if it has one.
+
+    Raises `Malformed` for a header that is none, and `LimitExceeded` past `limit` headers.
+    """
+
+    def __init__(self, reader: Reader, context: Context, limit: int) -> None:
+        self._reader = reader
+        self._context = context
+        self._limit = limit
+        self.end = -1
+
+    def __iter__(self) -> Iterator[Entry]:
+        reader = self._reader
+        offset = 0
+        long_name: str | None = None
+        long_link: str | None = None
+        general: dict[str, str] = {}
+        own: dict[str, str] = {}
+        for _ in range(self._limit):
+            self._context.check_time()
+            header = reader.pread(offset, _BLOCK)
+            if len(header) < _BLOCK:
+                if header.strip(b"\0"):
+                    raise Malformed("the archive ends within a header")
+                return
+            if not header.strip(b"\0"):
+                self.end = offset
+                return
+            if not _checksum_holds(header):
+                raise Malformed(f"the header at {offset:#x} has a wrong checksum")
+            size = _number(header[124:136])
+            if size < 0:
+                raise Malformed(f"the header at {offset:#x} has a negative size")
+            kind = header[156:157]
+            data = offset + _BLOCK
+            if kind in b"LK" and kind:
+                text = reader.pread(data, min(size, _HEADER_LIMIT)).split(b"\0")[0].decode("utf-8", "backslashreplace")
+                long_name, long_link = (text, long_link) if kind == b"L" else (long_name, text)
+            elif kind in b"xgX" and kind:
+                (general if kind == b"g" else own).update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
+            else:
+                pax = {**general, **own} if general or own else own
+                name = pax.get("GNU.sparse.name") or pax.get("path") or long_name or _name(header)
+                link = pax.get("linkpath") or long_link or _text(header[157:257])
+                if pax.get("size", "").isdecimal():
+                    size = int(pax["size"])
+                if kind == b"S":
+                    data = _behind_the_map(reader, header, data)
+                if kind in b"123456" and kind:
+                    # As tarfile, which goes on at once behind what has no contents of its own.
+                    size = 0
+                mode, owner, group = (_lenient(header[start : start + 8]) for start in (100, 108, 116))
+                yield Entry(name, link, kind, data, size, mode & 0o7777, owner, group)
+                long_name = long_link = None
+                own = {}
+            offset = data + -(-size // _BLOCK) * _BLOCK
+        raise LimitExceeded("members", f"more than {self._limit} members")
+
+
+def _lenient(field: bytes) -> int:
+    try:
+        return _number(field)
+    except Malformed:
+        return 0
+
+
 def extract(source: Source, context: Context) -> Extracted:
     """The members as sources, and names and links that leave."""
     yield Artifact(format="tar")
-    reader = source.reader
-    offset = 0
-    long_name: str | None = None
-    long_link: str | None = None
-    general: dict[str, str] = {}
-    own: dict[str, str] = {}
     seen: set[str] = set()
-    for _ in range(context.limits.members):
-        context.check_time()
-        header = reader.pread(offset, _BLOCK)
-        if len(header) < _BLOCK:
-            if header.strip(b"\0"):
-                raise Malformed("the archive ends within a header")
-            return
-        if not header.strip(b"\0"):
-            yield from _after_the_end(source, context, offset)
-            return
-        if not _checksum_holds(header):
-            raise Malformed(f"the header at {offset:#x} has a wrong checksum")
-        size = _number(header[124:136])
-        if size < 0:
-            raise Malformed(f"the header at {offset:#x} has a negative size")
-        kind = header[156:157]
-        data = offset + _BLOCK
-        if kind in b"LK" and kind:
-            text = reader.pread(data, min(size, _HEADER_LIMIT)).split(b"\0")[0].decode("utf-8", "backslashreplace")
-            long_name, long_link = (text, long_link) if kind == b"L" else (long_name, text)
-        elif kind in b"xgX" and kind:
-            (general if kind == b"g" else own).update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
-        else:
-            pax = {**general, **own}
-            name = pax.get("GNU.sparse.name") or pax.get("path") or long_name or _name(header)
-            link = pax.get("linkpath") or long_link or _text(header[157:257])
-            if pax.get("size", "").isdecimal():
-                size = int(pax["size"])
-            if kind == b"S":
-                data = _behind_the_map(reader, header, data)
-            if kind in b"123456" and kind:
-                # As tarfile, which goes on at once behind what has no contents of its own.
-                size = 0
-            yield from _member(source, name, link, kind, reader, data, size, seen)
-            long_name = long_link = None
-            own.clear()
-        offset = data + -(-size // _BLOCK) * _BLOCK
-    raise LimitExceeded("members", f"more than {context.limits.members} members")
+    entries = Entries(source.reader, context, context.limits.members)
+    for entry in entries:
+        yield from _member(source, entry, seen)
+    if entries.end >= 0:
+        yield from _after_the_end(source, context, entries.end)
 
 
 def _behind_the_map(reader: Reader, header: bytes, data: int) -> int:
@@ -108,9 +157,8 @@ def _behind_the_map(reader: Reader, header: bytes, data: int) -> int:
     return data
 
 
-def _member(
-    source: Source, name: str, link: str, kind: bytes, reader: Reader, data: int, size: int, seen: set[str]
-) -> Extracted:
+def _member(source: Source, entry: Entry, seen: set[str]) -> Extracted:
+    name, link, kind = entry.name, entry.link, entry.kind
     yield from name_anomalies(name)
     if kind in (b"1", b"2"):
         yield from link_anomalies(name, link, hard=kind == b"1")
@@ -122,7 +170,7 @@ def _member(
             yield Anomaly(what="duplicate-member-same", detail=detail, place=f"member {name}")
         seen.add(name)
         loaded_as = ("pickle",) if name.rpartition("/")[2] == "data.pkl" else ()
-        yield source.member(name or "(no name)", reader.window(data, size), loaded_as=loaded_as)
+        yield source.member(name or "(no name)", source.reader.window(entry.data, entry.size), loaded_as=loaded_as)
 
 
 def _name(header: bytes) -> str:

@@ -1,0 +1,122 @@
+"""Judges how an image is configured and built, and the permissions of the files in it."""
+
+import datetime
+import re
+from collections.abc import Iterator, Sequence
+
+from garrison.core.facts import Examination, FileMode, Setting
+from garrison.core.findings import Finding, Severity
+from garrison.core.judgement import finding
+from garrison.core.policy import Policy
+from garrison.dependencies.knowledge import images
+
+_ROOT = re.compile(r"(?:root|0+)?(?::.*)?")
+_PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/tcp)?")
+_SHOWN = 5
+_EPOCH_YEARS = 1990
+"""Reproducible builds date their images to 1970 or 1980, which tells nothing."""
+
+
+def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
+    """Findings for each image, and for each file system whose permissions are known."""
+    for examination in examinations:
+        for fact in examination.facts:
+            if type(fact) is Setting:
+                yield from _setting(examination.subject, fact, policy)
+        modes = [fact for fact in examination.facts if type(fact) is FileMode]
+        yield from _privileged(examination.subject, modes)
+        yield from _writable(examination.subject, modes)
+
+
+def _setting(subject: str, fact: Setting, policy: Policy) -> Iterator[Finding]:
+    known = images.known()
+    if fact.topic == "image-user" and _ROOT.fullmatch(fact.value.strip()):
+        who = f"the user is {fact.value!r}" if fact.value else "no user is set"
+        yield finding("image-root-user", subject, "User", f"{who}, so that a container runs as root")
+    elif fact.topic == "exposed-port":
+        yield from _port(subject, fact.name)
+    elif fact.topic == "image-variable":
+        if fact.value and images.compiled(known.variables.pattern).search(fact.name.upper()):
+            message = f"the variable {fact.name} has a value ({fact.value}), which everybody with the image can read"
+            yield finding("image-credential-variable", subject, f"variable {fact.name}", message)
+    elif fact.topic == "image-command":
+        for step in images.matching(fact.value, known.commands):
+            message = f"{fact.name} {step.does}: {step.reason}"
+            yield finding("image-open-server", subject, fact.name, message, severity=Severity(step.severity))
+    elif fact.topic == "image-history":
+        for step in images.matching(fact.value, known.build_steps):
+            message = f"a build step {step.does}: {_excerpt(fact.value, step.pattern)}"
+            yield finding("image-build-step", subject, fact.name, message, severity=Severity(step.severity))
+    elif fact.topic == "image-created":
+        yield from _age(subject, fact.value, policy)
+
+
+def _excerpt(command: str, pattern: str) -> str:
+    match = images.compiled(pattern).search(command)
+    return repr(match[0][:120]) if match is not None else ""
+
+
+def _port(subject: str, exposed: str) -> Iterator[Finding]:
+    match = _PORTS.fullmatch(exposed)
+    if match is None:
+        return
+    first, last = int(match[1]), int(match[2] or match[1])
+    entries = {entry: None for number in range(first, min(last, first + 64) + 1) if (entry := images.port(number))}
+    for entry in entries:
+        severity = Severity.MEDIUM if entry.management else Severity.INFO
+        message = f"port {exposed} is exposed, that of {entry.product}: {entry.reason}"
+        yield finding("image-exposed-port", subject, f"port {exposed}", message, severity=severity)
+
+
+def _age(subject: str, created: str, policy: Policy) -> Iterator[Finding]:
+    try:
+        day = datetime.date.fromisoformat(created[:10])
+    except ValueError:
+        return
+    days = (datetime.datetime.now(datetime.UTC).date() - day).days
+    if day.year > _EPOCH_YEARS and days > policy.packages.days_behind:
+        message = f"it was built on {day}, {days} days ago: what was fixed since is not in it"
+        yield finding("image-old", subject, "created", message)
+
+
+def _privileged(subject: str, modes: Sequence[FileMode]) -> Iterator[Finding]:
+    ordinary = images.known().privileged.names
+    usual: list[str] = []
+    for fact in modes:
+        if fact.directory or not fact.mode & 0o6000 or not fact.mode & 0o111:
+            continue
+        name = fact.path.rpartition("/")[2]
+        bits = " and ".join(word for word, bit in (("setuid", 0o4000), ("setgid", 0o2000)) if fact.mode & bit)
+        if fact.mode & 0o002:
+            message = f"{fact.path} is {bits}, and everybody can change it"
+            yield finding("privileged-file", subject, fact.path, message, severity=Severity.HIGH)
+        elif name in ordinary:
+            usual.append(name)
+        elif fact.package:
+            message = f"{fact.path} is {bits}, from the package {fact.package}"
+            yield finding("privileged-file", subject, fact.path, message, severity=Severity.LOW)
+        else:
+            whose = "root" if fact.owner == 0 else f"user {fact.owner}"
+            yield finding(
+                "privileged-file", subject, fact.path, f"{fact.path} is {bits} of {whose}, of no package known"
+            )
+    if usual:
+        number = f"{len(usual)} programs are" if len(usual) > 1 else "one program is"
+        message = f"{number} setuid or setgid, as everywhere: {_listed(usual)}"
+        yield finding("privileged-file", subject, "", message, severity=Severity.INFO)
+
+
+def _writable(subject: str, modes: Sequence[FileMode]) -> Iterator[Finding]:
+    for directory in (False, True):
+        paths = [fact.path for fact in modes if fact.directory == directory and fact.mode & 0o002]
+        paths = [path for path in paths if not path.startswith(("/tmp/", "/var/tmp/", "/dev/", "/proc/", "/run/"))]
+        if paths:
+            kind = "folder" if directory else "file"
+            number = f"{len(paths)} {kind}s" if len(paths) > 1 else f"one {kind}"
+            message = f"everybody can change {number}: {_listed(paths)}"
+            yield finding("world-writable", subject, "folders" if directory else "files", message)
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

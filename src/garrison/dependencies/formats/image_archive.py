@@ -1,0 +1,73 @@
+"""Container images in a tar archive: `docker save`, `podman save`, OCI layouts.
+
+The archive's own index is read first, then each layer as a stream, the top one first.
+
+Sources: OCI image specification 1.1; Docker's image specification 1.2.
+"""
+
+import re
+
+from garrison.core.facts import Anomaly
+from garrison.dependencies.images.archive import LAYOUT, SAVED, Archive
+from garrison.dependencies.images.members import normal
+from garrison.sources.containers.tar import Entries, Entry
+from garrison.sources.containers.tar import sniff as is_tar_archive
+from garrison.sources.reader import Reader
+from garrison.sources.source import Context, Extracted, Source
+
+_TYPICAL = re.compile(
+    r"(?:\./)?(?:blobs/|oci-layout$|index\.json$|manifest\.json$|repositories$|(?:sha256:)?[0-9a-f]{64}(?:\.|/|$))"
+)
+_LOOKED_AT = 8
+"""Entries whose names tell whether it is worth to go on looking."""
+_ENTRIES = 4096
+_LINKS = 4
+
+
+def sniff(source: Source) -> bool:
+    """A tar archive with names that images have, and one of the documents that list them."""
+    if not is_tar_archive(source):
+        return False
+    from garrison.core.limits import Limits
+
+    typical = False
+    context = Context(Limits(seconds=5.0), 0)
+    for number, entry in enumerate(Entries(source.reader, context, _ENTRIES)):
+        name = entry.name.removeprefix("./")
+        typical = typical or _TYPICAL.match(entry.name) is not None
+        if number >= _LOOKED_AT and not typical:
+            return False
+        if name == SAVED:
+            return b'"Layers"' in source.reader.pread(entry.data, min(entry.size, 1 << 20))
+        if name == LAYOUT:
+            return b'"manifests"' in source.reader.pread(entry.data, min(entry.size, 1 << 20))
+    return False
+
+
+def extract(source: Source, context: Context) -> Extracted:
+    """The images in the archive, and what a container of each would have."""
+    entries: dict[str, Entry] = {}
+    for entry in Entries(source.reader, context, context.limits.members):
+        path = normal(entry.name)
+        if path is None:
+            detail = f"{entry.name[:200]!r} leaves the folder it is unpacked to"
+            yield Anomaly(what="path-traversal", detail=detail, place=f"member {entry.name[:200]}")
+        elif entry.kind != b"5" and not entry.name.endswith("/"):
+            entries[path] = entry
+    yield from Archive(_Files(entries, source.reader), source, context).extract()
+
+
+class _Files(dict[str, Reader]):
+    """The files of the archive; links between them lead to one."""
+
+    def __init__(self, entries: dict[str, Entry], reader: Reader) -> None:
+        super().__init__()
+        for path, entry in entries.items():
+            found: Entry | None = entry
+            for _ in range(_LINKS):
+                if found is None or found.kind not in (b"1", b"2"):
+                    break
+                start = "" if found.kind == b"1" else f"{(normal(found.name) or '').rpartition('/')[0]}/"
+                found = entries.get(normal(start + found.link) or "")
+            if found is not None and found.kind in (b"0", b"\0", b"7", b"S"):
+                self[path] = reader.window(found.data, found.size)

@@ -1,0 +1,1 @@
+"""Container images: what is in them, layer by layer, read as streams."""

@@ -1,0 +1,413 @@
+"""An image is examined as a container of it would see its files, and what it hides is found all the same."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import tarfile
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from garrison.core.facts import Artifact, Examination, FileMode, OperatingSystem, Package, Secret, Setting
+from garrison.core.limits import Limits
+from garrison.sources.examination import examine
+from garrison.sources.reader import BytesReader, Reader
+from garrison.sources.source import Context, Source
+from tests.dependencies.images.builder import (
+    GZIP,
+    OCI,
+    PLAIN,
+    ZSTD,
+    archive,
+    blob,
+    configuration,
+    digest,
+    index,
+    layout,
+    saved,
+    tar,
+)
+from tests.support import damaged, examine_bytes, findings_of, worst
+
+STATUS = (
+    b"Package: login\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1:4.13\nMaintainer: a\n\n"
+    b"Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 2.36-9\nMaintainer: a\n\n"
+)
+RELEASE = b'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian GNU/Linux 12"\n'
+KEY = (
+    b"-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAv3k9sQZ1xT0uYbN4cR7mWq2eJ8hLpGdF6oKiVzBtXyE5nHsA\n"
+    b"UjD0fMgPw1rCk2vOxZl3bTqIeYhS6mNa7uJp8LdQo9WcRtV4yKfBgXiHz5EsDnMk\n-----END RSA PRIVATE KEY-----\n"
+)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("id",)
+
+
+PICKLE = pickle.dumps(Malicious())
+BASE = tar(
+    {
+        "etc/": "dir",
+        "etc/os-release": "-> ../usr/lib/os-release",
+        "usr/lib/os-release": RELEASE,
+        "var/lib/dpkg/status": STATUS,
+        "var/lib/dpkg/info/login.list": b"/.\n/bin/su\n",
+        "usr/bin/su": b"\x7fELF" + bytes(100),
+        "usr/bin/tool": b"#!/bin/sh\nexec python3 -m tool\n",
+        "usr/lib/python3/tool.py": b"import os\nos.system('ls')\n",
+        "root/key.pem": KEY,
+        "app/run.sh": b"#!/bin/sh\nexec python3 /app/serve.py\n",
+        "app/serve.py": b"import subprocess\nsubprocess.run(['ls'])\n",
+        "app/old.pkl": PICKLE,
+    },
+    {"usr/bin/su": 0o4755},
+)
+TOP = tar({"root/.wh.key.pem": b"", "app/.wh.old.pkl": b""})
+
+
+def by_subject(data: bytes, **more: Any) -> dict[str, Examination]:
+    return {examination.subject: examination for examination in examine_bytes(data, "image.tar", **more)}
+
+
+def rules_of(data: bytes) -> dict[str, str]:
+    return {finding.rule: finding.severity for finding in findings_of(data, "image.tar")}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        saved([BASE, TOP]),
+        archive(layout([BASE, TOP])),
+        archive(layout([BASE, TOP], [ZSTD, PLAIN])),
+        saved([BASE, TOP], change=lambda manifest: None) + bytes(10240),
+    ],
+    ids=["docker", "oci gzip", "oci zstd and plain", "docker padded"],
+)
+def test_every_layout_shows_the_same_file_system(data: bytes) -> None:
+    found = by_subject(data)
+    packages = [f.name for e in found.values() for f in e.facts if isinstance(f, Package)]
+    assert sorted(packages) == ["libc6", "login"]
+    system = next(f for f in found["image.tar!/etc/os-release"].facts if isinstance(f, OperatingSystem))
+    assert (system.id, system.version) == ("debian", "12")
+    secret = next(f for f in found["image.tar!/layer 1!/root/key.pem"].facts if isinstance(f, Secret))
+    assert secret.hidden == "layer 2 of 2 deletes it, but it is still in layer 1"
+    mode = next(f for f in found["image.tar"].facts if isinstance(f, FileMode))
+    assert (mode.path, mode.package) == ("/usr/bin/su", "login")
+    details = next(f for f in found["image.tar"].facts if isinstance(f, Artifact)).details
+    assert (details["layers"], details["files"], details["hidden files"]) == (2, 8, 2)
+    # Programs, scripts and ordinary Python are no finding, and a deleted pickle is no model in use.
+    rules = rules_of(data)
+    assert rules == {"deleted-secret": "high", "privileged-file": "info"}
+
+
+def test_a_pickle_in_use_denies_wherever_it_is() -> None:
+    for path in ("app/model.pkl", "usr/lib/x/model.bin", "opt/conda/lib/data", "root/.cache/m"):
+        assert worst(findings_of(saved([BASE, tar({path: PICKLE})]), "image.tar")) == "critical", path
+
+
+def test_a_lower_layer_counts_only_as_far_as_it_is_seen() -> None:
+    other = STATUS.replace(b"libc6", b"musl")
+    for top, seen in (
+        ({"var/lib/dpkg/status": other}, {"login", "musl"}),
+        ({"var/lib/dpkg/.wh..wh..opq": b""}, set()),
+        ({"var/lib/.wh.dpkg": b""}, set()),
+        ({"var": b"a file in place of the folder"}, set()),
+        ({".wh..wh..opq": b""}, set()),
+        ({"var/lib/dpkg/.wh.nothing": b"", "var/lib/dpkg/.wh..wh.plnk": b""}, {"login", "libc6"}),
+    ):
+        found = by_subject(saved([BASE, tar(top)]))
+        assert {f.name for e in found.values() for f in e.facts if isinstance(f, Package)} == seen, top
+
+
+def test_of_two_entries_in_a_layer_the_last_wins() -> None:
+    layer = tar([("var/lib/dpkg/status", STATUS), ("var/lib/dpkg/status", STATUS.replace(b"libc6", b"musl"))])
+    found = by_subject(saved([layer]))
+    assert {f.name for e in found.values() for f in e.facts if isinstance(f, Package)} == {"login", "musl"}
+    assert rules_of(saved([layer])) == {"duplicate-member-same": "low"}
+
+
+@pytest.mark.parametrize(
+    ("links", "version"),
+    [
+        ({"etc/os-release": "-> ../opt/os-release", "opt/os-release": "-> /usr/lib/os-release"}, "12"),
+        ({"etc": "-> usr/etc", "usr/etc/os-release": "-> ../../../../../../usr/lib/os-release"}, "12"),
+        ({"etc/os-release": "-> /etc/os-release"}, "12"),
+        ({"etc/os-release": "-> ../a", "a": "-> b", "b": "-> a"}, "12"),
+        ({"etc/os-release": RELEASE.replace(b"12", b"13")}, "13"),
+    ],
+)
+def test_links_are_followed_inside_the_image(links: dict[str, Any], version: str) -> None:
+    found = by_subject(saved([tar({"usr/lib/os-release": RELEASE, **links})]))
+    assert [f.version for f in found["image.tar!/etc/os-release"].facts if isinstance(f, OperatingSystem)] == [version]
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"../../etc/cron.d/x": b"* * * * * root id"},
+        {"a/../../x": b"x"},
+        {"x": "=> ../../etc/shadow"},
+        {"a/.wh...": b""},
+        {"a/.wh..": b""},
+        {".wh.": b""},
+    ],
+)
+def test_a_layer_that_escapes_is_found(layer: dict[str, Any]) -> None:
+    assert rules_of(saved([tar(layer)]))["layer-escapes"] == "high"
+
+
+def test_ordinary_links_and_devices_are_no_finding() -> None:
+    device = tarfile.TarInfo()
+    device.type = tarfile.CHRTYPE
+    layer = tar({"bin": "-> usr/bin", "x": "-> /etc/shadow", "y": "=> usr/bin/su", "dev/null": device})
+    assert rules_of(saved([BASE, layer])) == {
+        "privileged-file": "info",
+        "secret": "high",
+        "dangerous-import": "critical",
+    }
+
+
+def test_long_names_are_read() -> None:
+    name = f"app/{'d' * 90}/{'e' * 90}/model.pkl"
+    assert f"image.tar!/{name}" in by_subject(saved([tar({name: PICKLE})]))
+
+
+def test_manifests_that_name_files_outside() -> None:
+    def outside(manifest: list[Any]) -> None:
+        manifest[0]["Layers"][0] = "../../../../etc/passwd"
+
+    found = rules_of(saved([BASE], change=outside))
+    assert found["path-traversal"] == "high" and found["image-incomplete"] == "medium"
+
+
+def test_what_is_not_as_its_digest_promises() -> None:
+    files = layout([BASE, TOP])
+    manifest = json.loads(next(data for data in files.values() if b'"layers"' in data))
+    changed = tar({"x": b"y"})
+    for descriptor in (manifest["layers"][0], manifest["config"]):
+        path = f"blobs/sha256/{descriptor['digest'][7:]}"
+        assert rules_of(archive(files | {path: changed}))["image-mismatch"] == "high"
+    assert "image-mismatch" not in rules_of(archive(files))
+    wrong = saved([BASE], rootfs={"diff_ids": [digest(b"other")]})
+    assert rules_of(wrong)["image-mismatch"] == "high"
+    fewer = saved([BASE, TOP], rootfs={"diff_ids": [digest(BASE)]})
+    assert rules_of(fewer)["image-mismatch"] == "high"
+
+
+def test_a_layer_that_is_not_there_is_a_gap() -> None:
+    files = layout([BASE, TOP])
+    manifest = json.loads(next(data for data in files.values() if b'"layers"' in data))
+    del files[f"blobs/sha256/{manifest['layers'][1]['digest'][7:]}"]
+    found = by_subject(archive(files))
+    assert found["image.tar!/layer 2"].state == "failed"
+    assert "image.tar!/app/old.pkl" in found
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data", "state"),
+    [
+        (GZIP + "+encrypted", b"\x01\x02" * 600, "not-understood"),
+        ("application/vnd.oci.image.layer.v9.squashfs", b"hsqs" + bytes(600), "not-understood"),
+    ],
+)
+def test_layers_that_cannot_be_read_are_said_to_be_there(media_type: str, data: bytes, state: str) -> None:
+    files = layout([BASE, data], [GZIP, media_type])
+    found = by_subject(archive(files))
+    assert found["image.tar!/layer 2"].state == state and "image.tar!/app/old.pkl" in found
+
+
+def test_foreign_layers_are_skipped_and_said_so() -> None:
+    files = layout([BASE])
+    manifest = json.loads(next(data for data in files.values() if b'"layers"' in data))
+    manifest["layers"].insert(
+        0,
+        {"mediaType": OCI + "layer.nondistributable.v1.tar", "digest": digest(b"w"), "size": 1, "urls": ["https://a"]},
+    )
+    config = configuration([BASE])
+    data = archive(index([(manifest, [config, *[v for k, v in files.items() if k.startswith("blobs")]])]))
+    assert by_subject(data)["image.tar!/layer 1"].state == "skipped"
+
+
+def platforms() -> bytes:
+    images: list[tuple[dict[str, Any], list[bytes]]] = []
+    for name in ("arm64", "amd64", "s390x"):
+        layer = tar({f"app/{name}.txt": b"HELLO, this is text of some length"})
+        config = configuration([layer], architecture=name)
+        manifest = {
+            "mediaType": OCI + "manifest.v1+json",
+            "config": blob(config, OCI + "config.v1+json"),
+            "layers": [blob(layer, PLAIN)],
+        }
+        images.append((manifest, [config, layer]))
+    files = index(images)
+    listed = json.loads(files["index.json"])
+    for descriptor, name in zip(listed["manifests"], ("arm64", "amd64", "s390x"), strict=True):
+        descriptor["platform"] = {"os": "linux", "architecture": name}
+    inner = json.dumps({"mediaType": OCI + "index.v1+json", **listed}).encode()
+    files[f"blobs/sha256/{digest(inner)[7:]}"] = inner
+    files["index.json"] = json.dumps({"manifests": [blob(inner, OCI + "index.v1+json")]}).encode()
+    return archive(files)
+
+
+def test_of_several_platforms_one_is_examined_and_the_others_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for machine, name in (("x86_64", "amd64"), ("aarch64", "arm64"), ("riscv64", "arm64")):
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        found = by_subject(platforms())
+        assert f"image.tar!/app/{name}.txt" in found
+        skipped = [e.reason for e in found.values() if e.state == "skipped"]
+        assert len(skipped) == 2 and all(f"the image for linux/{name} is examined" in reason for reason in skipped)
+
+
+def test_several_images_are_told_apart() -> None:
+    one, two = tar({"app/a.pkl": PICKLE}), tar({"app/b.txt": b"HELLO, this is text of some length"})
+    names = []
+    files: dict[str, bytes] = {}
+    for number, layer in enumerate((one, two)):
+        config = configuration([layer])
+        files |= {f"{number}.json": config, f"{number}/layer.tar": layer}
+        names.append({"Config": f"{number}.json", "RepoTags": [f"team/i:{number}"], "Layers": [f"{number}/layer.tar"]})
+    data = archive({"manifest.json": json.dumps(names).encode(), **files})
+    found = by_subject(data)
+    assert {"image.tar!/team/i:0!/app/a.pkl", "image.tar!/team/i:1!/app/b.txt"} <= set(found)
+
+
+def test_an_index_and_a_manifest_that_disagree_are_both_followed() -> None:
+    other = tar({"app/hidden.pkl": PICKLE})
+    config = configuration([other])
+    files = layout([BASE])
+    files |= {
+        "c.json": config,
+        "l.tar": other,
+        "manifest.json": json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l.tar"]}]).encode(),
+    }
+    found = by_subject(archive(files))
+    assert any(subject.endswith("!/app/hidden.pkl") for subject in found)
+    assert any(subject.endswith("!/app/run.sh") for subject in found)
+
+
+def test_models_that_are_stored_like_images() -> None:
+    for config_type, artifact_type in (
+        ("application/vnd.cnai.model.config.v1+json", ""),
+        ("application/vnd.oci.empty.v1+json", "application/vnd.acme.model"),
+        (OCI + "config.v1+json", ""),
+    ):
+        manifest: dict[str, Any] = {
+            "mediaType": OCI + "manifest.v1+json",
+            "config": blob(b"{}", config_type),
+            "layers": [
+                blob(PICKLE, "application/vnd.x.model", annotations={"org.opencontainers.image.title": "m.pkl"})
+            ],
+        }
+        if artifact_type:
+            manifest["artifactType"] = artifact_type
+        data = archive(index([(manifest, [b"{}", PICKLE])]))
+        assert by_subject(data)["image.tar!/m.pkl"].formats == ["pickle"]
+        assert rules_of(data) == {"dangerous-import": "critical"}
+        manifest["layers"][0]["annotations"]["org.opencontainers.image.title"] = "../../root/.bashrc"
+        assert rules_of(archive(index([(manifest, [b"{}", PICKLE])])))["path-traversal"] == "high"
+
+
+def test_secrets_in_the_configuration_are_found_and_not_shown() -> None:
+    token = "npm_" + "b" * 36
+    password = "hunter-two-of-three"
+    config = {"Env": ["PATH=/bin", f"DATABASE_PASSWORD={password}", "URL=https://u:Zk3vQp9xLw2r@db.corp.io/x"]}
+    data = saved([TOP], config=config, history=[{"created_by": "RUN git clone https://u:Zk3vQp9xLw2s@git.corp.io/x"}])
+    rules = findings_of(data, "image.tar")
+    assert {(f.rule, f.place) for f in rules if f.severity.rank > 1} == {
+        ("secret", "variable URL"),
+        ("secret", "history, step 1"),
+        ("image-credential-variable", "variable DATABASE_PASSWORD"),
+    }
+    shown = repr(examine_bytes(data, "image.tar"))
+    assert password not in shown and "Zk3vQp9xLw2" not in shown and token not in shown
+
+
+class CountingReader(BytesReader):
+    """Says how many bytes were read of each part."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.count = 0
+
+    def pread(self, offset: int, length: int) -> bytes:
+        data = super().pread(offset, length)
+        self.count += len(data)
+        return data
+
+
+@pytest.mark.parametrize("kind", [GZIP, ZSTD, PLAIN])
+def test_each_layer_is_read_once(kind: str) -> None:
+    layers = [
+        tar({f"app/{layer}/{n}.bin": hashlib.sha256(b"%d" % n).digest() * 3000 for n in range(20)})
+        for layer in range(3)
+    ]
+    data = archive(layout(layers, [kind] * 3))
+    reader: Reader = CountingReader(data)
+    for _ in examine(Source("image.tar", reader), Context(Limits(), len(data))):
+        pass
+    assert isinstance(reader, CountingReader)
+    # Plain layers' files are looked at where they lie, so that their first and last bytes are read again.
+    assert reader.count < len(data) * (1.4 if kind == PLAIN else 1.0) + (1 << 19)
+
+
+def test_a_tar_with_too_many_entries_ends_in_a_finding() -> None:
+    layer = tar([(f"a/{n}", b"") for n in range(300)])
+    found = by_subject(saved([tar({"app/m.pkl": PICKLE}), layer]), limits=Limits(entries=200))
+    assert found["image.tar!/layer 2"].state == "partial"
+
+
+def test_an_enormous_configuration_is_not_read() -> None:
+    data = saved([BASE], junk="x" * (9 << 20))
+    found = by_subject(data)
+    assert any(e.state == "failed" and "longer than" in e.reason for e in found.values())
+
+
+def test_a_bomb_in_a_layer_ends_in_a_finding() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tape:
+        info = tarfile.TarInfo("app/zeros")
+        info.size = 64 << 20
+        tape.addfile(info, io.BytesIO(bytes(info.size)))
+    data = archive(layout([out.getvalue()]))
+    found = [f for e in examine_bytes(data, "image.tar", limits=Limits(ratio_floor=1 << 20)) for f in e.facts]
+    assert "decompression-bomb" in {getattr(fact, "what", "") for fact in found}
+
+
+def test_a_gzip_that_breaks_off() -> None:
+    files = layout([BASE, TOP])
+    manifest = json.loads(next(data for data in files.values() if b'"layers"' in data))
+    path = f"blobs/sha256/{manifest['layers'][0]['digest'][7:]}"
+    found = by_subject(archive(files | {path: files[path][: len(files[path]) // 2]}))
+    assert found["image.tar!/layer 1"].state == "partial"
+
+
+def test_no_damage_makes_a_reader_fail() -> None:
+    sample = archive(layout([tar({"etc/os-release": RELEASE, "app/m.pkl": PICKLE}), TOP]))
+    small = saved([tar({"etc/os-release": RELEASE}), TOP])
+
+    @settings(max_examples=60, deadline=None)
+    @given(damaged(sample, small))
+    def check(data: bytes) -> None:
+        for examination in examine_bytes(data, "image.tar"):
+            assert "reader failed" not in examination.reason, examination.reason
+
+    check()
+
+
+def test_documents_of_strange_types_are_no_crash() -> None:
+    for value in (None, 1, "x", [], {}, [1], {"digest": "../../etc/passwd"}, [{"digest": 1}]):
+        for key in ("config", "layers", "manifests", "mediaType", "artifactType"):
+
+            def change(manifest: dict[str, Any], key: str = key, value: object = value) -> None:
+                manifest[key] = value
+
+            for examination in examine_bytes(archive(layout([TOP], change=change)), "image.tar"):
+                assert "reader failed" not in examination.reason, (key, value, examination.reason)
+        for key in ("config", "history", "rootfs", "created", "os"):
+            for examination in examine_bytes(saved([TOP], **{key: value}), "image.tar"):
+                assert "reader failed" not in examination.reason, (key, value, examination.reason)
+                assert not [s for s in examination.facts if isinstance(s, Setting) and s.topic == "exposed-port"]
