@@ -153,9 +153,16 @@ def salvaged(text: str, place: str, *, group: str = "", constraint: bool = False
     named = _NAME.match(text[:300])
     if named is None or len(named[1]) > 100:
         return None
-    rest = text[named.end() :].partition(";")[0].strip()
+    rest, _, marker = text[named.end() :].partition(";")
+    rest = rest.strip()
     if rest and rest[0] not in "=<>!~@^(":
         return None
     return Requirement(
-        ecosystem="pypi", name=named[1], specifier=rest[:200], group=group, constraint=constraint, place=place
+        ecosystem="pypi",
+        name=named[1],
+        specifier=rest[:200],
+        marker=marker.strip()[:200],
+        group=group,
+        constraint=constraint,
+        place=place,
     )

@@ -3,7 +3,14 @@
 import pytest
 
 from garrison.core.facts import Requirement
-from tests.support import examine_bytes, facts_of, findings_of, worst
+from garrison.core.findings import Finding
+from tests.support import examine_bytes, facts_of, worst
+from tests.support import findings_of as all_findings_of
+
+
+def findings_of(data: "bytes | dict[str, bytes]", name: str = "subject") -> list[Finding]:
+    """Findings about where packages come from."""
+    return [item for item in all_findings_of(data, name) if item.rule in ("package-index", "package-source")]
 
 
 @pytest.mark.parametrize(
@@ -79,3 +86,39 @@ def test_the_inventory_holds_the_requirements() -> None:
 )
 def test_conda_and_python_environments(text: str, severity: str) -> None:
     assert worst(findings_of(text.encode(), "conda.yaml")) == severity
+
+
+def test_packages_of_the_authors_machine_are_one_finding() -> None:
+    lines = "".join(f"p{n} @ file:///home/a/cache/p{n}-1.0-py3-none-any.whl\n" for n in range(8))
+    found = findings_of(lines.encode(), "requirements.txt")
+    assert [(str(item.severity), item.place) for item in found] == [("low", "line 1")]
+    assert "8 packages (p0, p1, p2, p3, p4 and 3 more)" in found[0].message
+
+
+def test_what_lies_in_the_scan_is_not_outside() -> None:
+    files = {
+        "repository/a/requirements.txt": b"-e ../b\n-r ../common.txt\n",
+        "repository/b/pyproject.toml": b"[project]\n",
+    }
+    assert [item.place for item in findings_of(files)] == ["line 2"]
+    assert findings_of({**files, "repository/common.txt": b"x==1\n"}) == []
+    assert [item.place for item in findings_of({"a/requirements.txt": b"-e ../b\n"})] == ["line 1"]
+
+
+def test_an_explicit_index_serves_only_what_is_bound_to_it() -> None:
+    index = '[[tool.uv.index]]\nname = "a"\nurl = "https://packages.example.org/simple"\n'
+    assert worst(findings_of(f"{index}explicit = true\n".encode(), "pyproject.toml")) == "low"
+    assert worst(findings_of(index.encode(), "pyproject.toml")) == "medium"
+
+
+def test_a_package_of_a_named_index_is_judged_once() -> None:
+    text = (
+        '[[tool.poetry.source]]\nname = "a"\nurl = "https://packages.example.org/simple"\npriority = "explicit"\n'
+        '[tool.poetry.dependencies]\nours = {version = "1", source = "a"}\n'
+    )
+    assert [item.rule for item in findings_of(text.encode(), "pyproject.toml")] == ["package-index"]
+
+
+def test_passwords_of_indexes_are_not_shown() -> None:
+    line = b"--extra-index-url https://user:hunter2@packages.example.org/simple\n-e git+https://u:hunter2@example.org/x#egg=x\n"
+    assert all("hunter2" not in item.message for item in findings_of(line, "requirements.txt"))

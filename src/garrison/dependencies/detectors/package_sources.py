@@ -1,18 +1,16 @@
 """Judges where the packages that an artifact asks for are to come from."""
 
-import functools
 import ipaddress
-import os
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
-
-import msgspec
+from collections.abc import Iterator, Sequence, Set
 
 from garrison.core.facts import Examination, Package, Reference, Requirement
 from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
+from garrison.dependencies.knowledge.package_indexes import among, known
+from garrison.dependencies.manifests import joined
 
 _URL = re.compile(
     r"^(?:(?:git|hg|svn|bzr)\+)?([A-Za-z][A-Za-z0-9.\-]*)(?:\+[a-z]+)?://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)(:\d+)?([^?#]*)"
@@ -23,42 +21,70 @@ _NAMED = 5
 _HASH = re.compile(r"#.*(?:sha256|sha384|sha512)=[0-9a-f]{16,}")
 
 
-class _Known(msgspec.Struct, frozen=True):
-    reason: str
-    indexes: tuple[str, ...]
-    forges: tuple[str, ...]
-    channels: frozenset[str]
-
-
-@functools.cache
-def _known() -> _Known:
-    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "knowledge", "package_indexes.json")
-    with open(path, "rb") as file:
-        return msgspec.json.decode(file.read(), type=_Known)
-
-
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
     """Findings for indexes and sources that whoever controls them can put any package into."""
+    read = {examination.subject for examination in examinations}
+    folders = {subject[:end] for subject in read for end in _slashes(subject)}
     for examination in examinations:
         seen: set[tuple[str, str]] = set()
-        for fact in examination.facts:
-            outcome: tuple[str, Severity, str] | None = None
-            if type(fact) is Reference and fact.role in ("package-index", "requirement-file"):
-                outcome = _index(fact.target, fact.detail)
-            elif type(fact) is Requirement and fact.source:
-                outcome = _source(fact)
-            if outcome is not None and outcome[0::2] not in seen:
-                rule, severity, message = outcome
+        for place, (rule, severity, message) in _asked(examination, read):
+            if (rule, message) not in seen:
                 seen.add((rule, message))
-                yield finding(rule, examination.subject, fact.place, message, severity=severity)
-        yield from _locked(examination)
+                yield finding(rule, examination.subject, place, message, severity=severity)
+        yield from _outside(examination, folders)
+        yield from _locked(examination, folders)
 
 
-def _locked(examination: Examination) -> Iterator[Finding]:
+def _slashes(subject: str) -> Iterator[int]:
+    """Where the folders end that a subject lies in."""
+    return (end for end, letter in enumerate(subject) if letter == "/" and subject[end - 1 : end] != "!")
+
+
+def _asked(examination: Examination, read: Set[str]) -> Iterator[tuple[str, tuple[str, Severity, str]]]:
+    facts = examination.facts
+    indexes = {fact.target for fact in facts if type(fact) is Reference and fact.role == "package-index"}
+    for fact in facts:
+        outcome: tuple[str, Severity, str] | None = None
+        if type(fact) is Reference and fact.role in ("package-index", "requirement-file"):
+            if fact.role == "package-index" or joined(examination.subject, fact.target) not in read:
+                outcome = _index(fact.target, fact.detail)
+        elif type(fact) is Requirement and fact.source and fact.source not in indexes:
+            channel = fact.ecosystem == "conda" and not fact.specifier.startswith("==")
+            outcome = _index(fact.source, "channel") if channel else _source(fact)
+        if outcome is not None:
+            yield fact.place, outcome
+
+
+def _outside(examination: Examination, folders: Set[str]) -> Iterator[Finding]:
+    """One finding for all packages that lie on the author's machine: `pip freeze` writes them by the dozen."""
+    found = [
+        fact
+        for fact in examination.facts
+        if type(fact) is Requirement and fact.source and _is_outside(fact.source, examination.subject, folders)
+    ]
+    if found:
+        names = list(dict.fromkeys(fact.name for fact in found))
+        some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        what = f"the package {some} is" if len(names) == 1 else f"{len(names)} packages ({some}) are"
+        message = f"{what} taken from the author's machine, outside of what was scanned: {found[0].source[:200]!r}"
+        yield finding("package-source", examination.subject, found[0].place, message, severity=Severity.LOW)
+
+
+def _is_outside(location: str, subject: str, folders: Set[str]) -> bool:
+    """Whether a path leaves what was scanned, or the folder that names it where that is all that was."""
+    url = _URL.match(location)
+    if location.startswith("git@") or (url and url[1].lower() != "file"):
+        return False
+    path = url[4] if url else location
+    target = joined(subject, path)
+    return _path(path, "", "") is not None and target not in folders and target != "."
+
+
+def _locked(examination: Examination, folders: Set[str]) -> Iterator[Finding]:
     """One finding for each place that packages of a lock come from, as there may be hundreds of one kind."""
     origins: dict[tuple[str, Severity, str], list[Package]] = {}
     for fact in examination.facts:
-        if type(fact) is Package and fact.source and (outcome := _origin(fact)):
+        if type(fact) is Package and fact.source and (outcome := _origin(fact, examination.subject, folders)):
             origins.setdefault(outcome, []).append(fact)
     for (rule, severity, text), packages in origins.items():
         names = list(dict.fromkeys(f"{one.name} {one.version}" for one in packages))
@@ -67,20 +93,20 @@ def _locked(examination: Examination) -> Iterator[Finding]:
         yield finding(rule, examination.subject, packages[0].place, f"{what} {text}", severity=severity)
 
 
-def _origin(fact: Package) -> tuple[str, Severity, str] | None:
+def _origin(fact: Package, subject: str, folders: Set[str]) -> tuple[str, Severity, str] | None:
     """The rule, and what it says of the source; a hash of the file guards against all but who wrote the lock."""
     location, pinned = fact.source, bool(fact.hashes or _COMMIT.search(fact.source))
     if location.startswith("git@"):
         return None if pinned else ("package-source", Severity.LOW, "fetched over ssh, from a branch or tag")
     found = _URL.match(location)
     if found is None or found[1].lower() == "file":
-        outcome = _path(found[4] if found else location, "", "package-source")
-        return ("package-source", outcome[1], f"taken from {location!r}, outside the project") if outcome else None
+        outside = _is_outside(location, subject, folders)
+        return ("package-source", Severity.LOW, f"taken from {location!r}, outside the project") if outside else None
     scheme, host, path = found[1].lower(), found[2].lower(), found[4]
     place = f"{scheme}://{host}{found[3] or ''}"
     if danger := _danger(scheme, host):
         return "package-source", Severity.LOW if pinned else Severity.HIGH, f"taken from {place}, which {danger}"
-    if _among(host, path, (*_known().indexes, *_known().forges)):
+    if among(host, path, (*known().indexes, *known().forges)):
         if pinned or not re.match(r"(?:git|hg|svn|bzr)\+", location):
             return None
         return "package-source", Severity.LOW, f"taken from {place}, whatever a branch or tag holds on the day"
@@ -94,7 +120,7 @@ def _index(target: str, option: str) -> tuple[str, Severity, str] | None:
     if option == "--trusted-host":
         message = f"{what} turns the check of that host's certificate off, so that anyone on the way can answer for it"
         return "package-index", Severity.MEDIUM, message
-    if option == "channel" and target in _known().channels:
+    if option == "channel" and target in known().channels:
         return None
     found = _URL.match(target)
     if found is None:
@@ -107,12 +133,17 @@ def _index(target: str, option: str) -> tuple[str, Severity, str] | None:
     danger = _danger(scheme, host)
     if danger:
         return "package-index", Severity.HIGH, f"{what} {danger}"
-    if "$" in host or "{" in host or _among(host, path, _known().indexes):
+    if "$" in host or "{" in host or among(host, path, known().indexes):
         return None
-    if option.lstrip("-")[:1] in "rc" and _among(host, path, _known().forges):
+    if option.lstrip("-")[:1] in "rc" and among(host, path, known().forges):
         return "package-index", Severity.LOW, f"{what} is whatever its branch or tag holds on the day"
-    message = f"{what} is not a well-known index: whoever runs it can answer for any package name"
-    return "package-index", Severity.MEDIUM, message
+    message = f"{what} is not a well-known index: whoever runs it can answer for "
+    if option == "explicit index":
+        return "package-index", Severity.LOW, f"{message}the packages that are bound to it"
+    if option in ("--extra-index-url", "extra index"):
+        message += "any package name, and of a name that the default index has too the higher version is taken"
+        return "package-index", Severity.MEDIUM, message
+    return "package-index", Severity.MEDIUM, f"{message}any package name"
 
 
 def _danger(scheme: str, host: str) -> str:
@@ -125,26 +156,20 @@ def _danger(scheme: str, host: str) -> str:
     return "" if address.is_loopback else "is a bare address, as attackers use and package indexes do not"
 
 
-def _among(host: str, path: str, known: Sequence[str]) -> bool:
-    return any(f"{host}{path}/".startswith(f"{one}/") or host.endswith(f".{one}") for one in known)
-
-
 def _source(fact: Requirement) -> tuple[str, Severity, str] | None:
     location = fact.source
     what = f"the package {fact.name!r} is taken from {location!r}" if fact.name != location else f"{location!r}"
     if location.startswith("git@"):
         return "package-source", Severity.LOW, f"{what} is fetched over ssh, from whatever the branch holds on the day"
     found = _URL.match(location)
-    if found is None:
-        return _path(location, what, "package-source")
+    if found is None or found[1].lower() == "file":
+        return None
     scheme, host, path = found[1].lower(), found[2].lower(), found[4]
-    if scheme == "file":
-        return _path(path, what, "package-source")
     danger = _danger(scheme, host)
     if danger:
         return "package-source", Severity.HIGH, f"{what}, and it {danger}"
-    pinned = bool(_REVISION.search(location) or _HASH.search(location))
-    if _among(host, path, (*_known().indexes, *_known().forges)):
+    pinned = bool(fact.hashes or _REVISION.search(location) or _HASH.search(location))
+    if among(host, path, (*known().indexes, *known().forges)):
         if pinned or not re.match(r"(?:git|hg|svn|bzr)\+", location):
             return None
         return "package-source", Severity.LOW, f"{what}, whatever its branch or tag holds on the day"

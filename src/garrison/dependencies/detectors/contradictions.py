@@ -1,0 +1,185 @@
+"""Judges whether what manifests ask for can be had at once, and whether the lock beside a manifest is of it."""
+
+from collections.abc import Iterator, Sequence
+
+from garrison.core.facts import Artifact, Examination, Package
+from garrison.core.findings import Check, Finding
+from garrison.core.judgement import finding
+from garrison.core.policy import Policy
+from garrison.dependencies.manifests import Asked, Manifest, Manifests, folder
+from garrison.dependencies.markers import overlap
+from garrison.dependencies.python_requirement import normalised
+from garrison.dependencies.specifiers import allows, disjoint
+
+_LOCKS = {
+    "poetry-lock": "pyproject",
+    "uv-lock": "pyproject",
+    "pdm-lock": "pyproject",
+    "pylock": "pyproject",
+    "pipfile-lock": "pipfile",
+}
+"""The manifest that each lock file is of; both lie in one folder."""
+_APART = frozenset({"build-system", "overrides"})
+"""Groups that are installed in an environment of their own, or replace what others say."""
+_UNLOCKED_GROUPS = frozenset({"pdm-lock", "pylock"})
+"""Locks that hold only the groups that somebody chose."""
+_OF_ONE_NAME = 24
+_COMPARED = 4000
+_NAMED = 5
+
+
+def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding | Check]:
+    """Requirements that exclude each other or stand twice, and locks that are not of their manifests."""
+    manifests = Manifests(examinations)
+    budget = _COMPARED
+    seen: set[tuple[str, str, str, str]] = set()
+    for manifest in manifests.roots():
+        for name, asked in _by_name(manifests.asked(manifest)).items():
+            for first, second in _pairs(asked):
+                budget -= 1
+                if budget < 0:
+                    break
+                key = (first.subject, first.requirement.place, second.subject, second.requirement.place)
+                if key not in seen and _exclude(first, second):
+                    seen.add(key)
+                    yield _contradiction(name, first, second)
+    for manifest in manifests.by_subject.values():
+        yield from _duplicates(manifest)
+    if budget < 0:
+        reason = f"more than {_COMPARED} pairs of requirements for the same names; split the manifests"
+        yield Check(name="contradictions", checked=_COMPARED, total=_COMPARED - budget, reason=reason, gap=True)
+    yield from _locks(examinations, manifests)
+
+
+def _by_name(asked: Iterator[Asked]) -> dict[str, list[Asked]]:
+    found: dict[str, list[Asked]] = {}
+    for one in asked:
+        if one.requirement.ecosystem == "pypi" and one.requirement.specifier:
+            found.setdefault(normalised(one.requirement.name), []).append(one)
+    return {name: ones for name, ones in found.items() if len(ones) > 1}
+
+
+def _pairs(asked: Sequence[Asked]) -> Iterator[tuple[Asked, Asked]]:
+    """Two by two, those that say different things of one environment."""
+    different = list(
+        {
+            (one.requirement.specifier, one.requirement.marker, one.requirement.group): one for one in asked[::-1]
+        }.values()
+    )[::-1]
+    for number, first in enumerate(different[:_OF_ONE_NAME]):
+        for second in different[number + 1 : _OF_ONE_NAME]:
+            if first.requirement.specifier != second.requirement.specifier and _together(first, second):
+                yield first, second
+
+
+def _together(first: Asked, second: Asked) -> bool:
+    """Whether both are installed at once: an extra beside what is always installed, but not beside another extra."""
+    one, other = first.requirement.group, second.requirement.group
+    if one in _APART or other in _APART:
+        return False
+    return one == other or not one or not other
+
+
+def _exclude(first: Asked, second: Asked) -> bool:
+    one, other = first.requirement, second.requirement
+    return disjoint("pypi", one.specifier, other.specifier) and overlap(one.marker, other.marker)
+
+
+def _contradiction(name: str, first: Asked, second: Asked) -> Finding:
+    here = f" of {first.subject.rpartition('/')[2]}" if first.subject != second.subject else ""
+    message = (
+        f"{name}{_shown(second.requirement.specifier)} excludes {name}{_shown(first.requirement.specifier)} "
+        f"({first.requirement.place}{here}): no version satisfies both, so that nothing installs"
+    )
+    return finding("requirement-contradiction", second.subject, second.requirement.place, message)
+
+
+def _shown(specifier: str) -> str:
+    return specifier[:80] if specifier[:1] in "=<>!~^" else f" {specifier[:80]}"
+
+
+def _duplicates(manifest: Manifest) -> Iterator[Finding]:
+    """One finding a file; asking twice with other extras or under other conditions is no duplicate."""
+    seen: set[tuple[object, ...]] = set()
+    twice: dict[str, str] = {}
+    for fact in manifest.requirements:
+        key = (fact.ecosystem, normalised(fact.name), fact.group, fact.marker, fact.extras, fact.constraint)
+        if key in seen and not fact.constraint and fact.name != fact.source:
+            twice.setdefault(normalised(fact.name), fact.place)
+        seen.add(key)
+    if twice:
+        noun = "package is" if len(twice) == 1 else "packages are"
+        message = f"{len(twice)} {noun} asked for more than once: {_names(list(twice))}"
+        yield finding("requirement-duplicate", manifest.subject, next(iter(twice.values())), message)
+
+
+def _names(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+
+
+def _locks(examinations: Sequence[Examination], manifests: Manifests) -> Iterator[Finding]:
+    beside: dict[tuple[str, str], Examination] = {}
+    for item in examinations:
+        for name in item.formats:
+            if name in set(_LOCKS.values()):
+                beside[folder(item.subject), name] = item
+    for item in examinations:
+        lock = next((name for name in item.formats if name in _LOCKS), "")
+        manifest = beside.get((folder(item.subject), _LOCKS.get(lock, "")))
+        if lock and manifest is not None and manifest.subject in manifests.by_subject and item.state == "examined":
+            yield from _against(lock, item, manifest, manifests)
+
+
+def _against(lock: str, item: Examination, manifest: Examination, manifests: Manifests) -> Iterator[Finding]:
+    """What a manifest asks for that its lock lacks, or has in a version that the manifest excludes."""
+    versions: dict[str, list[str]] = {}
+    for fact in item.facts:
+        if type(fact) is Package and fact.ecosystem == "pypi":
+            versions.setdefault(normalised(fact.name), []).append(fact.version)
+    if not versions:
+        return
+    own = {
+        normalised(str(fact.details["name"]))
+        for fact in manifest.facts
+        if type(fact) is Artifact and "name" in fact.details
+    }
+    asked = [
+        fact
+        for fact in manifests.by_subject[manifest.subject].requirements
+        if fact.ecosystem == "pypi"
+        and not fact.constraint
+        and fact.group not in _APART
+        and not fact.group.startswith("envs.")
+    ]
+    name_of = item.subject.rpartition("/")[2]
+    missing: dict[str, str] = {}
+    for fact in asked:
+        name = normalised(fact.name)
+        if name in own or name == normalised(fact.source or "-"):
+            continue
+        if name not in versions:
+            if not fact.marker and not (fact.group and lock in _UNLOCKED_GROUPS):
+                missing.setdefault(name, fact.place)
+        elif not _satisfied(fact.specifier, versions[name]) and not _overridden(name, manifests, manifest.subject):
+            fixed = " and ".join(versions[name][:3])
+            message = f"{name_of} fixes {name} {fixed}, but the manifest asks for {name}{_shown(fact.specifier)}"
+            yield finding("lock-contradiction", manifest.subject, fact.place, message)
+    if missing:
+        noun = "package" if len(missing) == 1 else "packages"
+        message = f"{name_of} lacks {len(missing)} {noun} that the manifest asks for: {_names(list(missing))}"
+        yield finding("lock-outdated", item.subject, "", message)
+
+
+def _satisfied(specifier: str, versions: Sequence[str]) -> bool:
+    """Whether one of the versions lies in the range; also where that cannot be told."""
+    try:
+        return not specifier or any(not version or allows("pypi", specifier, version) for version in versions)
+    except ValueError:
+        return True
+
+
+def _overridden(name: str, manifests: Manifests, subject: str) -> bool:
+    return any(
+        fact.group == "overrides" and normalised(fact.name) == name
+        for fact in manifests.by_subject[subject].requirements
+    )
