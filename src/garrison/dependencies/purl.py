@@ -103,17 +103,17 @@ def parse(text: str) -> PackageURL:
     space, _, last = path.strip("/").rpartition("/")
     at = last.rfind("@")
     name, version = (last[:at], last[at + 1 :]) if at > 0 or (at == 0 and not space) else (last, "")
-    namespace = "/".join(_decoded(part) for part in space.split("/") if part)
-    name = _decoded(name)
+    namespace = "/".join(decoded(part) for part in space.split("/") if part)
+    name = decoded(name)
     if not name:
         raise InvalidPackageURL(f"no name in {text[:100]!r}")
     return PackageURL(
         type=kind,
         namespace=_namespace(kind, namespace),
         name=_name(kind, name),
-        version=_decoded(version),
+        version=decoded(version),
         qualifiers=_qualifiers(query),
-        subpath=_subpath("/".join(_decoded(part) for part in fragment.split("/"))),
+        subpath=_subpath("/".join(decoded(part) for part in fragment.split("/"))),
     )
 
 
@@ -210,7 +210,7 @@ def _qualifiers(query: str) -> dict[str, str]:
         if not _KEY(key):
             raise InvalidPackageURL(f"{key[:100]!r} is no key of a qualifier")
         if value:
-            found[key.lower()] = _decoded(value)
+            found[key.lower()] = decoded(value)
     return found
 
 
@@ -224,7 +224,7 @@ def _encoded(text: str) -> str:
     return _RESERVED.sub(lambda found: b"%%%02X" % found[0][0], text.encode("utf-8", "replace")).decode()
 
 
-def _decoded(text: str) -> str:
+def decoded(text: str) -> str:
     if "%" not in text:
         return text
     data = _ENCODED.sub(lambda found: bytes((int(found[1], 16),)), text.encode("utf-8", "replace"))
