@@ -38,9 +38,9 @@ class Run:
     """MiB of the largest single process."""
 
 
-def peers(names: list[str] | None = None) -> list[Peer]:
-    """The scanners of `peers.toml`, garrison first."""
-    table: dict[str, Any] = tomllib.loads((HERE / "peers.toml").read_text())
+def peers(names: list[str] | None = None, file: Path = HERE / "peers.toml") -> list[Peer]:
+    """The scanners that a file lists, garrison first."""
+    table: dict[str, Any] = tomllib.loads(file.read_text())
     return [Peer(name, **values) for name, values in table.items() if not names or name in names]
 
 
@@ -58,7 +58,8 @@ def prepare(requirements: list[str], folder: Path) -> Path:
 def run(peer: Peer, programs: Path, path: Path, *, limit: float) -> Run:
     """Scan `path` with a peer, for at most `limit` seconds."""
     command = [part.replace("{path}", str(path)) for part in peer.command]
-    command[0] = str(programs / command[0])
+    if (programs / command[0]).exists():
+        command[0] = str(programs / command[0])
     environment = {**os.environ, **peer.environment}
     errors = os.memfd_create("errors")
     started = time.monotonic()

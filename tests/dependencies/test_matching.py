@@ -149,7 +149,7 @@ def test_an_upgrade_is_later_clean_and_the_first_such_candidate(bounds: list[lis
         for some in bounds
     ]
     known = Known(order, [entry(text, id=f"ID-{number}") for number, text in enumerate(rows)])
-    affected = known.clears(version)
+    affected = known.holding(version)
     upgrade = known.upgrade(version, affected)
     fixed = {
         bound
@@ -159,7 +159,7 @@ def test_an_upgrade_is_later_clean_and_the_first_such_candidate(bounds: list[lis
         if kind == "fixed"
     }
     clean = sorted(
-        (one for one in fixed if order.key(one) > order.key(version) and not known.clears(one)), key=order.key
+        (one for one in fixed if order.key(one) > order.key(version) and not known.holding(one)), key=order.key
     )
     if clean:
         assert order.key(upgrade.version) == order.key(clean[0]) and not upgrade.left

@@ -46,14 +46,17 @@ class Known:
         self._order = order
         self.entries = tuple(entries)
         self._ranges = [self._tests(entry) for entry in self.entries]
+        # Advisories about one package often share their list.
+        sets: dict[int, frozenset[str]] = {}
+        self._listed = [sets.setdefault(id(entry.versions), frozenset(entry.versions)) for entry in self.entries]
 
     def outcomes(self, version: str) -> list[tuple[Affected, Outcome, str]]:
         """Each entry with whether it holds, and why that cannot be told."""
         keys = self._keys(version)
         return [(self.entries[number], *self._outcome(number, version, keys)) for number in range(len(self.entries))]
 
-    def clears(self, version: str) -> list[str]:
-        """Ids of the entries that hold for a version all the same."""
+    def holding(self, version: str) -> list[str]:
+        """Ids of the entries that hold for a version."""
         keys = self._keys(version)
         return [
             entry.id
@@ -67,11 +70,20 @@ class Known:
         Candidates are the versions that the advisories call fixed, and `more`. Where none clears all, the one that
         clears the most, if it brings nothing new.
         """
-        best = Upgrade(left=tuple(affected))
-        for candidate in self._candidates(version, more):
-            left = self.clears(candidate)
-            if not left:
+        candidates = self._candidates(version, more)
+        # What condemned one candidate most likely condemns the next.
+        numbers = list(range(len(self.entries)))
+        for candidate in candidates:
+            keys = self._keys(candidate)
+            for place, number in enumerate(numbers):
+                if self._outcome(number, candidate, keys)[0] is Outcome.AFFECTED:
+                    numbers[0], numbers[place] = number, numbers[0]
+                    break
+            else:
                 return Upgrade(version=candidate)
+        best = Upgrade(left=tuple(affected))
+        for candidate in candidates:
+            left = self.holding(candidate)
             if len(left) < len(best.left) and set(left) <= set(affected):
                 best = Upgrade(version=candidate, left=tuple(left))
         return best
@@ -157,7 +169,7 @@ class Known:
 
     def _outcome(self, number: int, version: str, keys: tuple[_Key, _Key] | None) -> tuple[Outcome, str]:
         entry, ranges = self.entries[number], self._ranges[number]
-        if version in entry.versions:
+        if version in self._listed[number]:
             return Outcome.AFFECTED, ""
         if keys is None and self._order is not None and ranges:
             return Outcome.UNDETERMINED, f"{version!r} cannot be compared with its bounds"
@@ -170,12 +182,12 @@ class Known:
                 unclear = one.unclear
         if entry.versions and (unclear or not ranges):
             # The list is then all that there is to go by.
-            return (Outcome.AFFECTED if self._listed(entry, keys) else Outcome.UNAFFECTED), ""
+            return (Outcome.AFFECTED if self._in_list(entry, keys) else Outcome.UNAFFECTED), ""
         if not ranges:
             return Outcome.UNDETERMINED, "it names commits or nothing, and no versions"
         return (Outcome.UNDETERMINED, unclear) if unclear else (Outcome.UNAFFECTED, "")
 
-    def _listed(self, entry: Affected, keys: tuple[_Key, _Key] | None) -> bool:
+    def _in_list(self, entry: Affected, keys: tuple[_Key, _Key] | None) -> bool:
         if keys is None or self._order is None:
             return False
         for listed in entry.versions:

@@ -29,6 +29,7 @@ class _Vulnerability(msgspec.Struct, frozen=True):
 
     id: str
     names: tuple[str, ...]
+    cves: frozenset[str]
     advisories: tuple[Advisory, ...]
     entries: tuple[Affected, ...]
 
@@ -134,26 +135,23 @@ def _vulnerabilities(entries: Sequence[Affected], advisories: dict[str, Advisory
         groups = [group for group in groups if group not in joined]
         groups.append((names.union(*(group[0] for group in joined)), [e for g in joined for e in g[1]] + [entry]))
     found = [_vulnerability(names, members, advisories) for names, members in groups]
-    alone = {name for one in found if len(_cves(one)) <= 1 for name in one.names}
-    return [one for one in found if len(_cves(one)) <= 1 or one.names[1:] or not alone.issuperset(_cves(one))]
+    alone = {name for one in found if len(one.cves) <= 1 for name in one.names}
+    return [one for one in found if len(one.cves) <= 1 or one.names[1:] or not alone.issuperset(one.cves)]
 
 
 def _names(id: str, advisories: dict[str, Advisory]) -> set[str]:
     advisory = advisories.get(id)
     if advisory is None:
         return {id}
-    upstream = advisory.cves if len(advisory.cves) == 1 else ()
-    return {id, *advisory.aliases, *upstream}
+    cves = advisory.cves if advisory.upstream else ()
+    return {id, *advisory.aliases, *(cves if len(cves) == 1 else ())}
 
 
 def _vulnerability(names: set[str], members: list[Affected], advisories: dict[str, Advisory]) -> _Vulnerability:
     ordered = sorted(names, key=_preference)
     found = tuple(advisories[entry.id] for entry in members if entry.id in advisories)
-    return _Vulnerability(ordered[0], tuple(ordered), found, tuple(members))
-
-
-def _cves(one: _Vulnerability) -> set[str]:
-    return {cve for advisory in one.advisories for cve in advisory.cves}
+    cves = frozenset(cve for advisory in found for cve in advisory.cves)
+    return _Vulnerability(ordered[0], tuple(ordered), cves, found, tuple(members))
 
 
 def _preference(id: str) -> tuple[int, str]:
@@ -313,13 +311,14 @@ def _sources(database: Database, packages: Packages) -> list[SourceInfo]:
 def _check(database: Database, packages: Packages, unclear: int) -> Check:
     sources = _sources(database, packages)
     covered = {name for source in sources for name in source.ecosystem.replace(", ", ",").split(",")}
-    looked_at = [one for one in packages.definite if one.ecosystem and one.ecosystem.partition(":")[0] in covered]
+    without = [one for one in packages.definite if one.ecosystem.partition(":")[0] not in covered]
+    checked = len(packages.definite) - len(without)
+    total = len(packages.definite) + len(packages.indefinite)
     reasons = []
     if packages.indefinite:
         count = len(packages.indefinite)
         names = _listed([one.written for one in packages.indefinite])
         reasons.append(f"{count} without a definite version, so pin or lock {'it' if count == 1 else 'them'} ({names})")
-    without = [one for one in packages.definite if one not in looked_at]
     if without:
         kinds = _listed(dict.fromkeys(one.ecosystem or one.purl.partition("/")[0] for one in without))
         reasons.append(f"{len(without)} of ecosystems without advisories in the database ({kinds})")
@@ -327,11 +326,11 @@ def _check(database: Database, packages: Packages, unclear: int) -> Check:
         reasons.append(f"{unclear} {'advisory' if unclear == 1 else 'advisories'} cannot be decided")
     return Check(
         name=NAME,
-        checked=len(looked_at),
-        total=len(packages.definite) + len(packages.indefinite),
+        checked=checked,
+        total=total,
         data="; ".join(source.described() for source in sources),
         reason="; ".join(reasons),
-        gap=len(looked_at) < len(packages.definite) + len(packages.indefinite),
+        gap=checked < total,
     )
 
 
