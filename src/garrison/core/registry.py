@@ -47,6 +47,9 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The sniffer is asked for every subject, since the format is found from its end (polyglots)."""
     members: tuple[str, ...] = ()
     """Last parts of names, in lower case, of which a zip must have one for the sniffer to be asked."""
+    names: tuple[str, ...] = ()
+    """Names, in lower case, of which the subject must have one for the sniffer to be asked: `poetry.lock`, or endings
+    such as `*.egg-info`. For manifests only, whose tools go by name."""
     extensions: tuple[str, ...] = ()
     """Usual file name endings, lower case, with the dot; a subject with one of them and other bytes is a mismatch."""
     container: bool = False

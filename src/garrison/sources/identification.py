@@ -109,6 +109,8 @@ def _behind(found: list[Format]) -> bool:
 
 
 def _ask(entry: Format, source: Source, failures: list[str]) -> bool:
+    if entry.names and not _is_named(source.name.lower(), entry.names):
+        return False
     try:
         if entry.members and _zip.member_names(source).isdisjoint(entry.members):
             return False
@@ -118,3 +120,7 @@ def _ask(entry: Format, source: Source, failures: list[str]) -> bool:
     except Exception as error:
         failures.append(f"whether it is {entry.title} could not be told: {type(error).__name__}: {error}"[:300])
         return False
+
+
+def _is_named(name: str, names: tuple[str, ...]) -> bool:
+    return any(name == one or (one[0] == "*" and name.endswith(one[1:])) for one in names)

@@ -48,6 +48,9 @@ def _asked(examination: Examination, read: Set[str]) -> Iterator[tuple[str, tupl
         if type(fact) is Reference and fact.role in ("package-index", "requirement-file"):
             if fact.role == "package-index" or joined(examination.subject, fact.target) not in read:
                 outcome = _index(fact.target, fact.detail)
+        elif type(fact) is Reference and fact.role == "package" and not fact.target.startswith("file:"):
+            # What an installer recorded; packages under development are linked to folders of the same machine.
+            outcome = _source(Requirement(ecosystem="pypi", name=fact.detail, source=fact.target))
         elif type(fact) is Requirement and fact.source and fact.source not in indexes:
             channel = fact.ecosystem == "conda" and not fact.specifier.startswith("==")
             outcome = _index(fact.source, "channel") if channel else _source(fact)
