@@ -87,10 +87,10 @@ def test_text_that_looks_like_a_template_is_only_text() -> None:
     assert findings_of(METADATA, SITE) == []
 
 
-def test_a_file_without_a_version_is_malformed_and_no_package() -> None:
-    facts = facts_of(b"Metadata-Version: 2.1\nName: x\n\n", SITE)
-    assert not [fact for fact in facts if type(fact) is Package]
-    assert [fact.what for fact in facts if type(fact) is Anomaly] == ["malformed"]
+def test_a_file_without_a_version_is_no_package_and_a_gap() -> None:
+    examination = examine_bytes(b"Metadata-Version: 2.1\nName: x\n\n", SITE)[-1]
+    assert not [fact for fact in examination.facts if type(fact) is Package]
+    assert (examination.state, examination.reason) == ("not-understood", "names no version of the package")
 
 
 def test_the_same_bytes_elsewhere_are_no_metadata() -> None:

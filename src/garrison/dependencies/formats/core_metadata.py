@@ -7,7 +7,7 @@ installers read it.
 import re
 from collections.abc import Iterable, Iterator
 
-from garrison.core.errors import LimitExceeded, Malformed
+from garrison.core.errors import LimitExceeded, Malformed, NotUnderstood
 from garrison.core.facts import Artifact, Package
 from garrison.dependencies.package_places import folders, python_package
 from garrison.dependencies.purl import InvalidPackageURL, normalise_name, purl
@@ -36,7 +36,7 @@ def extract(source: Source, context: Context) -> Extracted:
     details: dict[str, str | int | float | bool] = {"name": name, "version": version}
     yield Artifact(format="python-metadata", details={key: value for key, value in details.items() if value})
     if not name or not version:
-        raise Malformed(f"names no {'version' if name else 'package'}")
+        raise NotUnderstood(f"names no {'version of the package' if name else 'package'}")
     state, carrier = python_package(source.subject)
     try:
         address = purl("pypi", name, version)
