@@ -33,7 +33,8 @@ def test_a_record_is_a_package_with_build_and_channel() -> None:
 
 def test_it_is_a_json_document_as_well_and_no_finding() -> None:
     assert examine_bytes(json.dumps(RECORD).encode(), NAME)[-1].formats == ["conda-record", "json"]
-    assert findings_of(json.dumps(RECORD).encode(), NAME) == []
+    usual = {**RECORD, "channel": "https://conda.anaconda.org/conda-forge/linux-64"}
+    assert findings_of(json.dumps(usual).encode(), NAME) == []
 
 
 def test_other_folders_hold_no_records() -> None:
