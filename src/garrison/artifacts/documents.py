@@ -178,7 +178,7 @@ def dangerous_calls(text: str) -> list[str]:
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return []
     from garrison.artifacts.knowledge import source_calls
-    from garrison.artifacts.python_calls import Program
+    from garrison.sources.python_calls import Program
 
     names = dict.fromkeys(f"{call.module}.{call.name}" for call in Program(tree).calls())
     names.update(

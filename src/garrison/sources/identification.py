@@ -93,7 +93,7 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     for entry in tails:
         if entry not in found and _ask(entry, source, failures):
             found.append(entry)
-    if not found or (_behind(found) and not head.startswith(b"PK")):
+    if all(entry.beside for entry in found) or (_behind(found) and not head.startswith(b"PK")):
         text = looks_like_text(head)
         for entry in sniffed:
             if (text or not entry.text) and _ask(entry, source, failures):

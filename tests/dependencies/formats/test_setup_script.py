@@ -49,7 +49,9 @@ def test_constants_are_followed() -> None:
         ("hypothesis", ">=6", "test"),
     ]
     assert computed(SCRIPT) == []
-    details = next(fact.details for fact in facts_of(SCRIPT.encode(), "setup.py") if type(fact) is Artifact)
+    details = next(
+        fact.details for fact in facts_of(SCRIPT.encode(), "setup.py") if type(fact) is Artifact and fact.details
+    )
     assert details == {"name": "mine", "version": "1.0", "python": ">=3.8"}
 
 

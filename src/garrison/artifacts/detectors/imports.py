@@ -52,7 +52,7 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
     for examination in examinations:
         worst: dict[tuple[str, str], tuple[Severity, str, str]] = {}
         for fact in examination.facts:
-            if type(fact) is not Import or fact.origin == "python":
+            if type(fact) is not Import or fact.origin in ("python", "install"):
                 continue
             key = (fact.module, fact.name, fact.origin, fact.usage, fact.arguments)
             if key not in judged:

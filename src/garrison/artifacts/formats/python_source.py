@@ -49,7 +49,7 @@ def extract(source: Source, context: Context) -> Extracted:
     import ast
     import warnings
 
-    from garrison.artifacts.python_calls import Program
+    from garrison.sources.python_calls import Program
 
     data = source.reader.whole(context.limits.buffer)
     yield Artifact(format="python")

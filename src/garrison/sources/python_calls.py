@@ -31,6 +31,8 @@ class Call(NamedTuple):
     """Only when somebody calls the function that it stands in, not while the module or its classes are loaded."""
     arguments: tuple[str, ...]
     usage: str = "call"
+    node: ast.Call | None = None
+    """Of a call, what stands there."""
 
 
 class Program:
@@ -81,13 +83,23 @@ class Program:
         if node.value is None:
             return
         for target in targets:
-            if isinstance(target, ast.Name):
-                for meaning in self._meanings(node.value):
-                    if meaning != target.id:
-                        self._add(target.id, meaning)
+            if isinstance(target, ast.Tuple | ast.List) and isinstance(node.value, ast.Tuple | ast.List):
+                for one, value in zip(target.elts, node.value.elts, strict=False):
+                    self._assigned(one, value)
+            else:
+                self._assigned(target, node.value)
+
+    def _assigned(self, target: ast.expr, value: ast.expr) -> None:
+        if isinstance(target, ast.Name):
+            for meaning in self._meanings(value):
+                if meaning != target.id:
+                    self._add(target.id, meaning)
+
+    def meanings(self, node: ast.AST) -> list[str]:
+        """The dotted names that an expression may stand for."""
+        return self._meanings(node)
 
     def _meanings(self, node: ast.AST, depth: int = 0) -> list[str]:
-        """The dotted names that an expression may stand for."""
         if depth > 40:
             return []
         if isinstance(node, ast.Name):
@@ -173,7 +185,7 @@ class Program:
         for full in self._meanings(node.func):
             module, _, name = full.rpartition(".")
             if module:
-                yield Call(module, name, node.lineno, deferred, shown)
+                yield Call(module, name, node.lineno, deferred, shown, node=node)
         for one in given:
             if isinstance(one, ast.Name | ast.Attribute):
                 for full in self._meanings(one):
