@@ -47,9 +47,9 @@ class PackagePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     private: tuple[str, ...] = ()
     """Shell patterns over names of packages that are the team's own, and must never come from a public index."""
     allowed_licences: tuple[str, ...] = ()
-    """When given, SPDX identifiers of the only licences that packages may have."""
+    """When given, SPDX identifiers or shell patterns over them: the only licences for packages and models."""
     denied_licences: tuple[str, ...] = ()
-    """SPDX identifiers of licences that packages must not have."""
+    """SPDX identifiers, or shell patterns over them, of licences that packages and models must not have."""
     days_behind: int = 365
     """How far behind its latest release a package may be, in days."""
     abandoned_days: int = 1460
