@@ -12,7 +12,7 @@ from garrison.core.facts import Requirement
 LONGEST = 1 << 14
 """Characters of one requirement; the longest real ones have a few hundred."""
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_NAME = re.compile(rf"\s*({NAME.pattern})\s*(?:\[([^\[\]]*)\])?\s*")
+_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*\b)\s*(?:\[([^\[\]]*)\])?\s*")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _LOCATION = re.compile(r"^(?:(?:git|hg|svn|bzr)\+)?[A-Za-z][A-Za-z0-9+.\-]{0,30}://|^git@|^file:", re.IGNORECASE)
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
