@@ -34,6 +34,14 @@ def test_only_scripts_that_installing_runs_are_stated() -> None:
     assert [(fact.place, fact.excerpt) for fact in found] == [("scripts.postinstall", "node setup.js")]
 
 
+def test_what_prepares_a_project_does_not_run_where_it_is_installed() -> None:
+    data = json.dumps({"name": "a", "version": "1.0.0", "scripts": {"prepare": "tshy"}}).encode()
+    assert not [fact for fact in facts_of(data, INSTALLED) if type(fact) is EmbeddedCode]
+    assert [fact.place for fact in facts_of(data, "a/package.json") if type(fact) is EmbeddedCode] == [
+        "scripts.prepare"
+    ]
+
+
 def test_a_projects_own_description_is_no_package() -> None:
     facts = facts_of(DATA, "app/package.json")
     assert not [fact for fact in facts if type(fact) is Package]

@@ -11,8 +11,9 @@ from garrison.dependencies.package_places import npm_package
 from garrison.dependencies.purl import InvalidPackageURL, purl
 from garrison.sources.source import Context, Extracted, Source
 
-_AT_INSTALL = ("preinstall", "install", "postinstall", "prepare", "preprepare", "postprepare")
-"""Scripts that `npm install` runs; the last three only for packages from Git and for a project's own."""
+_AT_INSTALL = ("preinstall", "install", "postinstall")
+_PREPARING = ("preprepare", "prepare", "postprepare")
+"""Scripts that `npm install` runs only in a project's own folder, and for packages from Git."""
 _EXCERPT = 400
 
 
@@ -52,7 +53,7 @@ def extract(source: Source, context: Context) -> Extracted:
             dependencies=tuple(_names(document, "dependencies", "optionalDependencies")),
         )
     scripts = document.get("scripts")
-    for stage in _AT_INSTALL:
+    for stage in _AT_INSTALL + (_PREPARING if state is None else ()):
         command = scripts.get(stage) if isinstance(scripts, dict) else None
         if isinstance(command, str) and command.strip():
             yield EmbeddedCode(
