@@ -1,0 +1,171 @@
+"""CycloneDX: packages wherever they are nested, models and data sets, in both forms."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from garrison.core.facts import Artifact, OperatingSystem, Package
+from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
+
+SSL = "pkg:deb/debian/libssl3@3.0.11-1?epoch=1&upstream=openssl%403.0.11-1"
+DATA = {"type": "dataset", "contents": {"url": "https://example.org/l"}, "classification": "public"}
+PARAMETERS = {
+    "task": "text-to-image",
+    "approach": {"type": "supervised"},
+    "datasets": [{"type": "dataset", "name": "LAION"}],
+}
+BILL = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.6",
+    "version": 1,
+    "metadata": {"component": {"bom-ref": "app", "type": "application", "name": "app", "version": "1"}},
+    "components": [
+        {
+            "bom-ref": "numpy",
+            "type": "library",
+            "name": "numpy",
+            "version": "1.26.4",
+            "purl": "pkg:pypi/NumPy@1.26.4",
+            "hashes": [{"alg": "SHA-256", "content": "a" * 64}, {"alg": "BLAKE2b-256", "content": "b"}],
+            "licenses": [{"license": {"id": "BSD-3-Clause"}}, {"expression": "MIT OR Apache-2.0"}],
+            "components": [{"type": "library", "name": "openblas", "version": "0.3", "scope": "optional"}],
+        },
+        {"type": "operating-system", "name": "Debian", "version": "12"},
+        {"bom-ref": "ssl", "type": "library", "name": "libssl3", "version": "3.0.11-1", "purl": SSL},
+        {"type": "library", "name": "musl", "purl": "pkg:apk/alpine/musl@1.2.4-r2?distro=alpine-3.19.1"},
+        {"type": "library", "group": "org.apache", "name": "io", "version": "2", "purl": "pkg:maven/org.apache/io@2"},
+        {
+            "type": "machine-learning-model",
+            "group": "CompVis",
+            "name": "stable-diffusion",
+            "version": "1.4",
+            "purl": "pkg:huggingface/CompVis/stable-diffusion@ABCDEF",
+            "licenses": [{"license": {"name": "OpenRAIL"}}],
+            "modelCard": {"modelParameters": PARAMETERS},
+        },
+        {"type": "data", "name": "LAION", "data": [DATA]},
+        {"type": "file", "name": "readme"},
+    ],
+    "dependencies": [{"ref": "app", "dependsOn": ["numpy"]}, {"ref": "numpy", "dependsOn": ["ssl", "nobody"]}],
+}
+XML = f"""<?xml version="1.0" encoding="UTF-8"?>
+<bom xmlns="http://cyclonedx.org/schema/bom/1.5" serialNumber="urn:uuid:1" version="1">
+  <metadata><component type="application" bom-ref="app"><name>app</name><version>1</version></component></metadata>
+  <components>
+    <component type="library" bom-ref="numpy">
+      <name>numpy</name><version>1.26.4</version>
+      <hashes><hash alg="SHA-256">{"a" * 64}</hash></hashes>
+      <licenses><license><id>BSD-3-Clause</id></license></licenses>
+      <purl>pkg:pypi/numpy@1.26.4</purl>
+      <components><component type="library"><name>openblas</name><version>0.3</version></component></components>
+    </component>
+    <component type="machine-learning-model"><name>net</name><modelCard><modelParameters><task>vision</task>
+      <datasets><dataset><name>LAION</name></dataset></datasets></modelParameters></modelCard></component>
+  </components>
+  <dependencies><dependency ref="app"><dependency ref="numpy"/></dependency></dependencies>
+</bom>
+"""
+
+
+def facts(document: object) -> list[object]:
+    return list(facts_of(json.dumps(document).encode(), "bom.json"))
+
+
+def packages(document: object) -> dict[str, Package]:
+    return {fact.name: fact for fact in facts(document) if isinstance(fact, Package)}
+
+
+def test_packages_with_hashes_licences_and_dependencies() -> None:
+    found = packages(BILL)
+    numpy = found["numpy"]
+    assert numpy.purl == "pkg:pypi/numpy@1.26.4" and numpy.state == "listed" and numpy.place == "components[0]"
+    assert numpy.hashes == ("sha256:" + "a" * 64, "blake2b-256:b") and numpy.direct is True
+    assert numpy.licences == ("BSD-3-Clause", "MIT OR Apache-2.0") and numpy.dependencies == ("libssl3",)
+    blas = found["openblas"]
+    assert blas.purl == "pkg:generic/openblas@0.3" and blas.group == "optional"
+    assert blas.place == "components[0].components[0]"
+    assert found["org.apache:io"].ecosystem == "maven" and "readme" not in found and "app" not in found
+
+
+def test_packages_of_systems_know_their_distribution() -> None:
+    found = packages(BILL)
+    ssl = found["libssl3"]
+    assert ssl.distribution == "debian:12" and ssl.version == "1:3.0.11-1" and ssl.name == "libssl3"
+    assert (ssl.source_name, ssl.source_version) == ("openssl", "3.0.11-1")
+    assert found["musl"].distribution == "alpine:3.19.1"
+    assert [(f.id, f.version) for f in facts(BILL) if isinstance(f, OperatingSystem)] == [("debian", "12")]
+
+
+def test_models_and_data_sets_go_to_the_inventory() -> None:
+    found = {fact.format: fact.details for fact in facts(BILL) if isinstance(fact, Artifact)}
+    model = found["machine-learning-model"]
+    assert model["name"] == "CompVis/stable-diffusion" and model["task"] == "text-to-image"
+    assert model["data sets"] == "LAION" and model["licence"] == "OpenRAIL"
+    assert found["data-set"]["addresses"] == "https://example.org/l" and found["data-set"]["classification"] == "public"
+    assert found["cyclonedx-bom"] == {"packages": 6, "specification": "1.6", "describes": "app 1"}
+    assert packages(BILL)["CompVis/stable-diffusion"].purl == "pkg:huggingface/CompVis/stable-diffusion@abcdef"
+
+
+def test_an_honest_bill_gives_no_finding() -> None:
+    assert findings_of(json.dumps(BILL).encode(), "bom.json") == []
+    assert findings_of(XML.encode(), "bom.xml") == []
+
+
+def test_the_xml_form_tells_the_same() -> None:
+    found = facts_of(XML.encode(), "anything")
+    numpy, blas = (fact for fact in found if isinstance(fact, Package))
+    assert numpy.hashes == ("sha256:" + "a" * 64,) and numpy.licences == ("BSD-3-Clause",) and numpy.direct is True
+    assert blas.name == "openblas" and blas.purl == "pkg:generic/openblas@0.3"
+    details = {fact.format: fact.details for fact in found if isinstance(fact, Artifact)}
+    assert details["machine-learning-model"] == {"name": "net", "task": "vision", "data sets": "LAION"}
+    assert details["cyclonedx-bom"]["specification"] == "1.5"
+
+
+def test_a_bill_inside_an_attestation_is_read() -> None:
+    wrapped = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "predicateType": "https://cyclonedx.org/bom",
+        "predicate": BILL,
+    }
+    assert "numpy" in packages(wrapped)
+
+
+def test_entities_and_depth_are_bounded() -> None:
+    bomb = XML.replace("<bom ", '<!DOCTYPE b [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><bom ', 1)
+    assert examine_bytes(bomb.encode(), "bom.xml")[-1].state != "examined"
+    deep = XML.replace("<components>", "<components>" + "<component><components>" * 2000, 1)
+    assert_no_failure(deep.encode(), "bom.xml")
+    nested = (
+        '{"bomFormat": "CycloneDX", "components": ' + '[{"name": "a", "components": ' * 400 + "[]" + "}]" * 400 + "}"
+    )
+    assert_no_failure(nested.encode(), "bom.json")
+
+
+def test_what_has_no_name_is_counted() -> None:
+    text = '{"bomFormat": "CycloneDX", "components": [{"type": "library"}, {"purl": "pkg:x"}, 3, {"name": 4}]}'
+    details = [
+        f.details for f in facts_of(text.encode(), "x") if isinstance(f, Artifact) and f.format == "cyclonedx-bom"
+    ]
+    assert details[0]["components without a name"] == 3
+
+
+KEYS = st.sampled_from(["component", "type", "name", "purl", "licenses", "license", "hashes", "modelCard"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(VALUES)
+def test_any_types_end_in_a_state(value: object) -> None:
+    document = {"bomFormat": "CycloneDX", "metadata": value, "components": value, "dependencies": value}
+    assert_no_failure(json.dumps(document).encode(), "bom.json")
+    assert_no_failure(json.dumps(document | {"components": [value, {"type": "data", "data": value}]}).encode(), "x")
+
+
+@given(damaged(json.dumps(BILL).encode(), XML.encode()))
+def test_damage_ends_in_a_state(data: bytes) -> None:
+    assert_no_failure(data, "bom")
+    assert worst(findings_of(data, "bom")) in ("none", "low", "medium")

@@ -1,0 +1,114 @@
+"""SPDX 2: three forms that tell the same."""
+
+import json
+
+import pytest
+import yaml
+from hypothesis import given
+
+from garrison.core.facts import OperatingSystem, Package
+from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of
+
+
+def purl(address: str, category: str = "PACKAGE-MANAGER") -> dict[str, str]:
+    return {"referenceCategory": category, "referenceType": "purl", "referenceLocator": address}
+
+
+def related(left: str, kind: str, right: str) -> dict[str, str]:
+    return {"spdxElementId": left, "relationshipType": kind, "relatedSpdxElement": right}
+
+
+DOCUMENT = {
+    "spdxVersion": "SPDX-2.3",
+    "SPDXID": "SPDXRef-DOCUMENT",
+    "name": "app",
+    "packages": [
+        {"name": "app", "SPDXID": "SPDXRef-app", "downloadLocation": "NOASSERTION"},
+        {
+            "name": "numpy",
+            "SPDXID": "SPDXRef-numpy",
+            "versionInfo": "1.26.4",
+            "licenseConcluded": "NOASSERTION",
+            "licenseDeclared": "BSD-3-Clause",
+            "checksums": [{"algorithm": "SHA256", "checksumValue": "a" * 64}],
+            "externalRefs": [
+                {"referenceCategory": "SECURITY", "referenceType": "cpe23Type", "referenceLocator": "cpe:2.3:a:numpy"},
+                purl("pkg:pypi/numpy@1.26.4"),
+            ],
+        },
+        {
+            "name": "pytest",
+            "SPDXID": "SPDXRef-pytest",
+            "versionInfo": "8.0",
+            "externalRefs": [purl("pkg:pypi/pytest@8.0", "PACKAGE_MANAGER")],
+        },
+        {"name": "debian", "SPDXID": "SPDXRef-os", "versionInfo": "12", "primaryPackagePurpose": "OPERATING-SYSTEM"},
+    ],
+    "relationships": [
+        related("SPDXRef-DOCUMENT", "DESCRIBES", "SPDXRef-app"),
+        related("SPDXRef-app", "DEPENDS_ON", "SPDXRef-numpy"),
+        related("SPDXRef-pytest", "DEV_DEPENDENCY_OF", "SPDXRef-numpy"),
+    ],
+}
+TAGS = f"""SPDXVersion: SPDX-2.3
+DataLicense: CC0-1.0
+SPDXID: SPDXRef-DOCUMENT
+DocumentName: app
+Relationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-app
+
+##### Package: app
+PackageName: app
+SPDXID: SPDXRef-app
+
+PackageName: numpy
+SPDXID: SPDXRef-numpy
+PackageVersion: 1.26.4
+PackageChecksum: SHA256: {"a" * 64}
+PackageLicenseConcluded: NOASSERTION
+PackageLicenseDeclared: BSD-3-Clause
+PackageComment: <text>a comment
+PackageName: nobody
+ends</text>
+ExternalRef: SECURITY cpe23Type cpe:2.3:a:numpy
+ExternalRef: PACKAGE-MANAGER purl pkg:pypi/numpy@1.26.4
+
+PackageName: pytest
+SPDXID: SPDXRef-pytest
+PackageVersion: 8.0
+ExternalRef: PACKAGE-MANAGER purl pkg:pypi/pytest@8.0
+
+PackageName: debian
+SPDXID: SPDXRef-os
+PackageVersion: 12
+PrimaryPackagePurpose: OPERATING-SYSTEM
+
+FileName: ./a
+SPDXID: SPDXRef-file
+
+Relationship: SPDXRef-app DEPENDS_ON SPDXRef-numpy
+Relationship: SPDXRef-pytest DEV_DEPENDENCY_OF SPDXRef-numpy
+"""
+FORMS = {
+    "json": json.dumps(DOCUMENT),
+    "yaml": yaml.safe_dump(DOCUMENT, sort_keys=False),
+    "tags": TAGS,
+    "forge": json.dumps({"sbom": DOCUMENT}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_form_lists_the_same(form: str) -> None:
+    data = FORMS[form].encode()
+    found = facts_of(data, "bill")
+    numpy, pytest_ = (fact for fact in found if isinstance(fact, Package))
+    assert (numpy.name, numpy.version, numpy.ecosystem, numpy.state) == ("numpy", "1.26.4", "pypi", "listed")
+    assert numpy.hashes == ("sha256:" + "a" * 64,) and numpy.licences == ("BSD-3-Clause",) and numpy.direct is True
+    assert numpy.dependencies == ("pytest",) and pytest_.group == "dev" and pytest_.direct is False
+    assert [(f.id, f.version) for f in found if isinstance(f, OperatingSystem)] == [("debian", "12")]
+    assert "spdx-document" in examine_bytes(data, "bill")[-1].formats
+    assert findings_of(data, "bill") == []
+
+
+@given(damaged(*(form.encode() for form in FORMS.values())))
+def test_damage_ends_in_a_state(data: bytes) -> None:
+    assert_no_failure(data, "bill")
