@@ -33,6 +33,7 @@ def test_scripts_name_every_command_and_load(shell: str, capsys: pytest.CaptureF
         (["scan", "--threshold", "c"], {"critical"}),
         (["completion", "z"], {"zsh"}),
         (["explain", "malf"], {"malformed"}),
+        (["db", "up"], {"update"}),
     ],
 )
 def test_bash_offers(words: list[str], offered: set[str], capsys: pytest.CaptureFixture[str]) -> None:

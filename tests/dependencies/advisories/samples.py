@@ -29,7 +29,7 @@ def export(path: Path, *documents: dict[str, Any], **raw: bytes) -> str:
     """An export like OSV's: a zip with one JSON file for each advisory; `raw` are further members as they are."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for number, one in enumerate(documents):
-            archive.writestr(f"{one.get('id', number)}.json", json.dumps(one))
+            archive.writestr(f"{number}/{one['id']}.json", json.dumps(one))
         for name, data in raw.items():
             archive.writestr(f"{name}.json", data)
     return str(path)

@@ -8,6 +8,7 @@ import pytest
 
 from garrison.dependencies.advisories.advisory import Range, SourceInfo
 from garrison.dependencies.advisories.database import Database, DatabaseMissing, default_path
+from garrison.dependencies.advisories.origins import named_origins
 from garrison.dependencies.advisories.storage import DatabaseDamaged
 from garrison.dependencies.advisories.updating import update
 from tests.dependencies.advisories.samples import document, export
@@ -24,7 +25,7 @@ def path(tmp_path: Path) -> Path:
         document("RHSA-2024:1", "kernel", ecosystem="Red Hat:enterprise_linux:9::baseos"),
         document("PYSEC-2024-4", "example-package", withdrawn="2024-06-01T00:00:00Z"),
     ]
-    assert not update([export(tmp_path / "all.zip", *documents)], str(target)).failures
+    assert not update(named_origins([export(tmp_path / "all.zip", *documents)]), str(target)).failures
     return target
 
 
@@ -67,7 +68,7 @@ def test_many_names_in_one_question(path: Path) -> None:
 def test_the_age_is_told() -> None:
     day = datetime.datetime(2026, 7, 23, tzinfo=datetime.UTC)
     fetched = day + datetime.timedelta(days=4)
-    source = SourceInfo(name="x", kind="osv", ecosystem="PyPI", count=7080, newest=day, fetched=fetched)
+    source = SourceInfo(name="x", kind="osv", ecosystems=("PyPI",), count=7080, newest=day, fetched=fetched)
     later = fetched + datetime.timedelta(days=3)
     assert source.described(later) == "PyPI: 7,080 advisories, newest of 2026-07-23, fetched 3 days ago"
     assert source.as_of == day

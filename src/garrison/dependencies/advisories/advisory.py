@@ -93,8 +93,8 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An URL without credentials, or a path."""
     kind: str
     """`osv`, `epss` or `kev`."""
-    ecosystem: str = ""
-    """The ecosystem of its advisories, without a release; several are joined with commas."""
+    ecosystems: tuple[str, ...] = ()
+    """The ecosystems of its advisories, without a release, the most frequent first."""
     count: int = 0
     """Advisories, or vulnerabilities that are ranked."""
     broken: int = 0
@@ -103,6 +103,11 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
     """The latest date of modification among its entries."""
     fetched: datetime.datetime
     """When it was last compared with its origin."""
+
+    @property
+    def ecosystem(self) -> str:
+        """The first of them, for a person."""
+        return ", ".join(self.ecosystems[:3]) + (", …" if len(self.ecosystems) > 3 else "")
 
     @property
     def as_of(self) -> datetime.datetime:

@@ -36,7 +36,11 @@ class Import(msgspec.Struct, kw_only=True):
     broken: int = 0
     first_problem: str = ""
     newest: datetime.datetime = _EPOCH
-    ecosystem: str = ""
+    """The latest date of what the database now has of it."""
+    shown: datetime.datetime = _EPOCH
+    """The latest date in the source itself, which is earlier where it is an old copy."""
+    ecosystems: dict[str, int] = {}
+    """How many advisories each ecosystem has."""
 
     @property
     def count(self) -> int:
@@ -61,6 +65,8 @@ class _Importer:
         self._pending = _Pending(connection, source)
         query = "SELECT id, modified FROM advisory WHERE source = ?"
         self._before = {id: datetime.datetime.fromisoformat(date) for id, date in connection.execute(query, (source,))}
+        (counts,) = connection.execute("SELECT ecosystems FROM source WHERE key = ?", (source,)).fetchone()
+        self._ecosystems = msgspec.json.decode(counts, type=dict[str, int])
         self._seen: dict[str, datetime.datetime] = {}
         self._state: dict[str, str] = {}
         self._kept: set[str] = set()
@@ -85,7 +91,7 @@ class _Importer:
         result.added, result.changed = states.count("added"), states.count("changed")
         result.unchanged = states.count("unchanged") + len(self._before.keys() & self._kept - self._seen.keys())
         result.newest = max((date for date in self._seen.values() if date <= self._latest_date), default=_EPOCH)
-        result.ecosystem = self._ecosystem()
+        result.ecosystems = {name: count for name, count in self._ecosystems.items() if count > 0}
         return result
 
     def _take(self, entry: Entry) -> None:
@@ -101,6 +107,8 @@ class _Importer:
 
     def _is_news(self, id: str, modified: datetime.datetime) -> bool:
         """Whether it is newer than what is there, from before or from the same source."""
+        if self._result.shown < modified <= self._latest_date:
+            self._result.shown = modified
         if (seen := self._seen.get(id)) is not None:
             return modified > seen
         before = self._before.get(id)
@@ -117,6 +125,7 @@ class _Importer:
             "INSERT INTO advisory (id, source, modified, payload) VALUES (?, ?, ?, ?)",
             (advisory.id, self._source, modified, pack_advisory(advisory)),
         )
+        self._count(advisory, 1)
         if advisory.withdrawn is None:
             for one in affected:
                 self._pending.add(one, advisory.modified)
@@ -127,7 +136,9 @@ class _Importer:
         where = (id, self._source)
         row = self._connection.execute("SELECT payload FROM advisory WHERE id = ? AND source = ?", where).fetchone()
         if row is not None:
-            for ecosystem, name in unpack_advisory(row[0]).packages:
+            advisory = unpack_advisory(row[0])
+            self._count(advisory, -1)
+            for ecosystem, name in advisory.packages:
                 self._pending.drop(ecosystem, name, id)
             self._connection.execute("DELETE FROM advisory WHERE id = ? AND source = ?", where)
 
@@ -147,16 +158,9 @@ class _Importer:
                 "used; --fresh uses it all the same"
             )
 
-    def _ecosystem(self) -> str:
-        """The ecosystems of the source, the most frequent first."""
-        query = "SELECT payload FROM advisory WHERE source = ? AND key % ? = 0"
-        step = max(1, len(self._seen) // 500)
-        counts: dict[str, int] = {}
-        for (payload,) in self._connection.execute(query, (self._source, step)):
-            for ecosystem, _ in unpack_advisory(payload).packages:
-                counts[base_ecosystem(ecosystem)] = counts.get(base_ecosystem(ecosystem), 0) + 1
-        names = sorted(counts, key=lambda name: (-counts[name], name))
-        return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    def _count(self, advisory: Advisory, step: int) -> None:
+        for name in {base_ecosystem(ecosystem) for ecosystem, _ in advisory.packages}:
+            self._ecosystems[name] = self._ecosystems.get(name, 0) + step
 
 
 class _Pending:

@@ -111,11 +111,11 @@ class _NoVector(ValueError):
 
 
 def _metrics(text: str, known: "dict[str, dict[str, str]] | dict[str, str]") -> dict[str, str]:
-    """The base metrics of a vector, each there once and with a value that it can have."""
+    """The base metrics of a vector, each there once and with a value, of one letter, that it can have."""
     found: dict[str, str] = {}
     for part in text.split("/"):
         name, _, value = part.partition(":")
-        if name in found or (name in known and (value not in known[name] or not value)):
+        if name in found or (name in known and (value not in known[name] or len(value) != 1)):
             raise _NoVector(text)
         if name in known:
             found[name] = value

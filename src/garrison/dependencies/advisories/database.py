@@ -86,6 +86,12 @@ class Database:
     def close(self) -> None:
         self._connection.close()
 
+    def covering(self, ecosystem: str) -> tuple[SourceInfo, ...]:
+        """The sources that have advisories of an ecosystem, the freshest first: none, if nothing is known of it."""
+        base = base_ecosystem(ecosystem)
+        found = [source for source in self.sources if source.kind == "osv" and base in source.ecosystems]
+        return tuple(sorted(found, key=lambda source: source.as_of, reverse=True))
+
     def affected(self, ecosystem: str, names: Iterable[str]) -> dict[str, list[Affected]]:
         """What advisories say of packages, by the names as given; packages without advisories are left out.
 
@@ -145,20 +151,26 @@ class Database:
             for id, advisory in advisories.items()
         }
 
+    def check(self) -> None:
+        """Read all of it, which opening does not. Raises `DatabaseDamaged` for what has been damaged since."""
+        if (answer := self._rows("PRAGMA quick_check(1)")) != [("ok",)]:
+            raise _damaged(self.path, str(answer[0][0]))
+
     def _read_sources(self) -> Iterator[SourceInfo]:
-        query = "SELECT name, kind, ecosystem, count, broken, newest, fetched FROM source ORDER BY key"
-        for name, kind, ecosystem, count, broken, newest, fetched in self._rows(query):
+        query = "SELECT name, kind, ecosystems, count, broken, newest, fetched FROM source ORDER BY key"
+        for name, kind, counts, count, broken, newest, fetched in self._rows(query):
             try:
+                known = msgspec.json.decode(counts, type=dict[str, int])
                 yield SourceInfo(
                     name=name,
                     kind=kind,
-                    ecosystem=ecosystem,
+                    ecosystems=tuple(sorted(known, key=lambda one: (-known[one], one))),
                     count=count,
                     broken=broken,
                     newest=datetime.datetime.fromisoformat(newest),
                     fetched=datetime.datetime.fromisoformat(fetched),
                 )
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, KeyError) as error:
                 raise _damaged(self.path, str(error)) from None
 
     def _rows(self, query: str, *values: Any) -> Sequence[Any]:

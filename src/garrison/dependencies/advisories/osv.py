@@ -100,7 +100,7 @@ def head(data: bytes) -> tuple[str, datetime.datetime]:
         found = _head(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BrokenEntry(_reason(error)) from None
-    return _checked_id(found.id), _date(found.modified)
+    return _checked_id(found.id), date_of(found.modified)
 
 
 def yaml_head(data: bytes) -> tuple[str, datetime.datetime] | None:
@@ -110,7 +110,7 @@ def yaml_head(data: bytes) -> tuple[str, datetime.datetime] | None:
         return None
     values = {key: value.decode("ascii", "replace") for key, value in found}
     try:
-        return _checked_id(values[b"id"]), _date(values[b"modified"])
+        return _checked_id(values[b"id"]), date_of(values[b"modified"])
     except BrokenEntry:
         return None
 
@@ -143,7 +143,8 @@ def _checked_id(name: str) -> str:
     return name
 
 
-def _date(text: str) -> datetime.datetime:
+def date_of(text: str) -> datetime.datetime:
+    """A moment as ISO 8601 writes it, in UTC. Raises `BrokenEntry`."""
     try:
         date = datetime.datetime.fromisoformat(text)
         return date.astimezone(datetime.UTC) if date.tzinfo else date.replace(tzinfo=datetime.UTC)
@@ -154,7 +155,7 @@ def _date(text: str) -> datetime.datetime:
 def _optional_date(text: str | None) -> datetime.datetime | None:
     """A date that decides nothing may be odd; that there is a withdrawal counts, whatever its date."""
     try:
-        return _date(text) if text else None
+        return date_of(text) if text else None
     except BrokenEntry:
         return datetime.datetime.fromtimestamp(0, datetime.UTC)
 
@@ -170,7 +171,7 @@ def _converted(document: _Document) -> tuple[Advisory, tuple[Affected, ...]]:
     aliases = _ids(document.aliases)
     advisory = Advisory(
         id=name,
-        modified=_date(document.modified),
+        modified=date_of(document.modified),
         published=_optional_date(document.published),
         withdrawn=_optional_date(document.withdrawn),
         aliases=aliases,

@@ -20,8 +20,10 @@ ENTRY_LIMIT = 64 << 20
 """The largest entry; those of distributions' kernels have some megabytes."""
 TOTAL_LIMIT = 64 << 30
 ENTRIES_LIMIT = 5_000_000
+_RATIO = 200
+_RATIO_FLOOR = 1 << 30
 _STORED, _DEFLATED = 0, 8
-_ENDINGS = (".json", ".yaml", ".yml", ".jsonl", ".ndjson")
+_ENDINGS = (".json", ".yaml", ".yml")
 
 
 class SourceError(GarrisonError):
@@ -37,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def yaml(self) -> bool:
-        return self.name.endswith((".yaml", ".yml"))
+        return self.name.lower().endswith((".yaml", ".yml"))
 
     def head(self) -> tuple[str, datetime.datetime] | None:
         """Id and date of modification, where they can be told without reading it all. Raises `BrokenEntry`."""
@@ -61,6 +63,11 @@ class Entry(msgspec.Struct, frozen=True):
         return os.path.splitext(self.name.rpartition("/")[2])[0]
 
 
+def is_entry(name: str) -> bool:
+    """Whether a file or member of this name is taken for an advisory."""
+    return name.lower().endswith(_ENDINGS)
+
+
 def entries_of_directory(path: str) -> Iterator[Entry]:
     """The JSON and YAML files at any depth below a directory; links are not followed."""
     pending = [path]
@@ -75,7 +82,7 @@ def entries_of_directory(path: str) -> Iterator[Entry]:
             if one.is_dir(follow_symlinks=False):
                 if not one.name.startswith("."):
                     pending.append(one.path)
-            elif one.name.lower().endswith(_ENDINGS) and one.is_file(follow_symlinks=False):
+            elif is_entry(one.name) and one.is_file(follow_symlinks=False):
                 count += 1
                 if count > ENTRIES_LIMIT:
                     raise SourceError(f"{path}: holds more than {ENTRIES_LIMIT:,} files")
@@ -104,14 +111,16 @@ def entries_of_zip(file: IO[bytes]) -> Iterator[Entry]:
         raise SourceError(str(error)) from None
     if len(found.members) != found.declared and found.declared != 0xFFFF:
         raise SourceError(f"the archive declares {found.declared:,} members and lists {len(found.members):,}")
-    total = 0
+    packed = sum(member.packed for member in found.members)
+    unpacked = sum(member.size for member in found.members)
+    if packed > reader.size:
+        raise SourceError("members of the archive overlap")
+    if unpacked > min(TOTAL_LIMIT, max(_RATIO_FLOOR, _RATIO * reader.size)):
+        raise SourceError(f"it unpacks to {unpacked >> 20:,} MiB, which is too much for its size")
     for member in found.members:
         name = member.name
-        if not name.lower().endswith(_ENDINGS):
+        if not is_entry(name):
             continue
-        total += member.size
-        if total > TOTAL_LIMIT:
-            raise SourceError(f"unpacks to more than {TOTAL_LIMIT >> 30} GiB")
         if member.size > ENTRY_LIMIT or member.packed > ENTRY_LIMIT:
             yield Entry(name, b"", f"larger than {ENTRY_LIMIT} bytes")
         elif member.data < 0 or member.flags & 1 or member.method not in (_STORED, _DEFLATED):

@@ -21,7 +21,7 @@ VERSION = 1
 """`PRAGMA user_version`: raised when older readers could not make sense of the contents."""
 SCHEMA = (
     "CREATE TABLE source (key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, "
-    "ecosystem TEXT NOT NULL, count INTEGER NOT NULL, broken INTEGER NOT NULL, newest TEXT NOT NULL, "
+    "ecosystems TEXT NOT NULL, count INTEGER NOT NULL, broken INTEGER NOT NULL, newest TEXT NOT NULL, "
     "fetched TEXT NOT NULL, validators TEXT NOT NULL)",
     "CREATE TABLE advisory (key INTEGER PRIMARY KEY, id TEXT NOT NULL, source INTEGER NOT NULL, "
     "modified TEXT NOT NULL, payload BLOB NOT NULL)",

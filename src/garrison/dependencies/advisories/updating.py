@@ -5,6 +5,7 @@ Readers keep the file that they have opened. Of two updates at once the second w
 
 import contextlib
 import datetime
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -13,14 +14,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.errors import GarrisonError
 from garrison.dependencies.advisories.building import Import, import_entries
+from garrison.dependencies.advisories.contents import Ranks, contents
 from garrison.dependencies.advisories.database import Database, DatabaseMissing, default_path
-from garrison.dependencies.advisories.reading import Entry, SourceError, entries_of_directory, entries_of_zip
+from garrison.dependencies.advisories.fetching import Validators, fetch
+from garrison.dependencies.advisories.origins import Origin
+from garrison.dependencies.advisories.reading import SourceError, entries_of_directory
 from garrison.dependencies.advisories.storage import APPLICATION, SCHEMA, VERSION
 
 _PATIENCE = 600.0
 """Seconds that an update waits for another one."""
+_ROLLBACK = datetime.timedelta(days=1)
+"""How much older than before an address may show its advisories, since the newest one may have been removed."""
 
 Say = Callable[[str], None]
 """Told what happens, one line at a time."""
@@ -30,33 +36,30 @@ class Outcome(msgspec.Struct, kw_only=True):
     """What an update did."""
 
     path: str
+    """Of the database."""
     failures: list[str] = []
     """Sources that could not be used, one line each; what was known from them stays."""
-    changed: bool = False
+    written: bool = False
 
 
-def update(origins: Sequence[str], path: str = "", *, fresh: bool = False, say: Say = lambda _: None) -> Outcome:
-    """Bring the advisories of each origin, a file or a directory, into the database at `path`.
+def update(origins: Sequence[Origin], path: str = "", *, fresh: bool = False, say: Say = lambda _: None) -> Outcome:
+    """Bring what each origin has into the database at `path`, by default the one at `default_path()`.
 
-    With `fresh` nothing of the database that is there is kept. Raises `UsageError` for an origin that does not exist,
-    and `GarrisonError` where the database cannot be written.
+    A source that fails is one of the outcome's failures, and the others count all the same. With `fresh` nothing of
+    the database that is there is kept. Raises `GarrisonError` where the database cannot be read or written.
     """
     path = os.path.realpath(path or default_path())
-    for origin in origins:
-        if not os.path.exists(origin):
-            raise UsageError(f"{origin}: no such file or directory")
     outcome = Outcome(path=path)
-    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with _locked(path, say), _draft(path, fresh) as draft:
             for origin in origins:
                 try:
-                    _import(draft, origin, now, say)
-                    outcome.changed = True
+                    _Update(draft, path, origin, say).run()
+                    outcome.written = True
                 except SourceError as error:
-                    outcome.failures.append(f"{origin}: {error}")
-            if outcome.changed:
+                    outcome.failures.append(f"{origin.name}: {error}")
+            if outcome.written:
                 _publish(draft, path)
     except OSError as error:
         raise GarrisonError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -80,11 +83,11 @@ def _locked(path: str, say: Say) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise GarrisonError(f"{path}: another update has been at work for too long") from None
+                    raise GarrisonError(f"{path}: another update is at work and does not end") from None
                 if not waiting:
-                    say("waiting for another update to end")
+                    say(f"{path}: waiting for another update to end")
                 waiting = True
-                time.sleep(0.1)
+                time.sleep(0.05)
         yield
     finally:
         os.close(descriptor)
@@ -121,7 +124,6 @@ def _draft(path: str, fresh: bool) -> Iterator[sqlite3.Connection]:
 
 def _publish(draft: sqlite3.Connection, path: str) -> None:
     """Put the draft, when all of it is on the disk, in the place of the database."""
-    draft.execute("PRAGMA optimize")
     draft.execute("VACUUM")
     draft.close()
     name = f"{path}.draft"
@@ -135,34 +137,139 @@ def _publish(draft: sqlite3.Connection, path: str) -> None:
         os.close(directory)
 
 
-def _import(draft: sqlite3.Connection, origin: str, now: datetime.datetime, say: Say) -> None:
-    name = os.path.abspath(origin)
-    draft.execute("BEGIN")
-    try:
-        draft.execute(
-            "INSERT INTO source (name, kind, ecosystem, count, broken, newest, fetched, validators) "
-            "VALUES (?, 'osv', '', 0, 0, ?, ?, '') ON CONFLICT DO NOTHING",
-            (name, now.isoformat(), now.isoformat()),
-        )
-        (source,) = draft.execute("SELECT key FROM source WHERE name = ?", (name,)).fetchone()
-        done = import_entries(draft, source, _entries(origin), now)
-        draft.execute(
-            "UPDATE source SET ecosystem = ?, count = ?, broken = ?, newest = ?, fetched = ? WHERE key = ?",
-            (done.ecosystem, done.count, done.broken, done.newest.isoformat(), now.isoformat(), source),
-        )
-        draft.execute("COMMIT")
-    except BaseException:
-        draft.execute("ROLLBACK")
-        raise
-    say(f"{origin}: {_told(done)}")
+class _Update:
+    """One source's turn, in a transaction of its own."""
 
+    def __init__(self, draft: sqlite3.Connection, path: str, origin: Origin, say: Say) -> None:
+        self._draft = draft
+        self._downloads = f"{path}.downloads"
+        self._origin = origin
+        self._say = say
+        self._now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
-def _entries(origin: str) -> Iterator[Entry]:
-    if os.path.isdir(origin):
-        yield from entries_of_directory(origin)
-    else:
-        with open(origin, "rb") as file:
-            yield from entries_of_zip(file)
+    def run(self) -> None:
+        """Raises `SourceError`, and then has changed nothing."""
+        self._draft.execute("BEGIN")
+        try:
+            self._run()
+            self._draft.execute("COMMIT")
+        except BaseException:
+            self._draft.execute("ROLLBACK")
+            raise
+
+    def _run(self) -> None:
+        origin = self._origin
+        if origin.place is not None:
+            self._fetch()
+        elif os.path.isdir(origin.name):
+            self._advisories(import_entries(self._draft, self._key(), entries_of_directory(origin.name), self._now))
+        else:
+            self._file(origin.name, Validators())
+
+    def _key(self) -> int:
+        """The source's key, made if it is new."""
+        now = self._now.isoformat()
+        self._draft.execute(
+            "INSERT INTO source (name, kind, ecosystems, count, broken, newest, fetched, validators) "
+            "VALUES (?, 'osv', '{}', 0, 0, ?, ?, '{}') ON CONFLICT DO NOTHING",
+            (self._origin.name, now, now),
+        )
+        (key,) = self._draft.execute("SELECT key FROM source WHERE name = ?", (self._origin.name,)).fetchone()
+        return int(key)
+
+    def _fetch(self) -> None:
+        origin = self._origin
+        row = self._draft.execute("SELECT key, validators FROM source WHERE name = ?", (origin.name,)).fetchone()
+        known = msgspec.json.decode(row[1], type=Validators) if row else Validators()
+        os.makedirs(self._downloads, exist_ok=True)
+        target = os.path.join(self._downloads, hashlib.sha256(origin.name.encode()).hexdigest()[:24])
+        try:
+            self._say(f"{origin.name}: fetching")
+            assert origin.place is not None
+            validators = fetch(origin.place, target, known, sha256=origin.sha256, say=self._say)
+            if validators is None:
+                fetched = (self._now.isoformat(), row[0])
+                self._draft.execute("UPDATE source SET fetched = ? WHERE key = ?", fetched)
+                self._say(f"{origin.name}: unchanged")
+            else:
+                self._file(target, validators)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target)
+            with contextlib.suppress(OSError):
+                os.rmdir(self._downloads)
+
+    def _file(self, path: str, validators: Validators) -> None:
+        try:
+            file = open(path, "rb")  # noqa: SIM115
+        except OSError as error:
+            raise SourceError(f"cannot be read: {error.strerror}") from None
+        with file:
+            if self._origin.sha256 and self._origin.place is None:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if digest != self._origin.sha256:
+                    raise SourceError(f"its SHA-256 is {digest}, and should be {self._origin.sha256}")
+            found = contents(file)
+            kind = found.kind if isinstance(found, Ranks) else "osv"
+            where = (self._origin.name, kind)
+            if self._draft.execute("SELECT 1 FROM source WHERE name = ? AND kind != ?", where).fetchone():
+                raise SourceError("it is of another kind than before, so that it is not used; --fresh uses it")
+            if isinstance(found, Ranks):
+                self._ranks(found, validators)
+            else:
+                self._advisories(import_entries(self._draft, self._key(), found.entries, self._now), validators)
+
+    def _advisories(self, done: Import, validators: Validators | None = None) -> None:
+        key = self._key()
+        (before,) = self._draft.execute("SELECT newest FROM source WHERE key = ?", (key,)).fetchone()
+        replayed = done.shown < datetime.datetime.fromisoformat(before) - _ROLLBACK
+        if replayed and self._origin.place is not None and done.count > done.added:
+            raise SourceError(
+                f"its newest advisory is of {done.shown:%Y-%m-%d}, before it was of {before[:10]}: it is an old "
+                "copy, so that it is not used; --fresh uses it all the same"
+            )
+        self._draft.execute(
+            "UPDATE source SET kind = 'osv', ecosystems = ?, count = ?, broken = ?, newest = ?, fetched = ?, "
+            "validators = ? WHERE key = ?",
+            (
+                msgspec.json.encode(done.ecosystems).decode(),
+                done.count,
+                done.broken,
+                done.newest.isoformat(),
+                self._now.isoformat(),
+                msgspec.json.encode(validators or Validators()).decode(),
+                key,
+            ),
+        )
+        self._say(f"{self._origin.name}: {_told(done)}")
+
+    def _ranks(self, ranks: Ranks, validators: Validators) -> None:
+        """There is one set of each kind of ranks: the newest."""
+        draft = self._draft
+        row = draft.execute("SELECT max(newest) FROM source WHERE kind = ?", (ranks.kind,)).fetchone()
+        date = ranks.date.isoformat()
+        if row[0] is not None and date < row[0]:
+            raise SourceError(f"it is of {date[:10]}, older than what the database has, of {row[0][:10]}")
+        table = ranks.kind
+        draft.execute("DELETE FROM source WHERE kind = ?", (table,))
+        draft.execute(f"DELETE FROM {table}")
+        if table == "epss":
+            draft.executemany("INSERT INTO epss (cve, score) VALUES (?, ?)", ranks.scores.items())
+        else:
+            draft.executemany("INSERT INTO kev (cve) VALUES (?)", ((number,) for number in ranks.scores))
+        draft.execute(
+            "UPDATE source SET kind = ?, count = ?, newest = ?, fetched = ?, validators = ? WHERE key = ?",
+            (
+                table,
+                len(ranks.scores),
+                date,
+                self._now.isoformat(),
+                msgspec.json.encode(validators).decode(),
+                self._key(),
+            ),
+        )
+        what = "EPSS scores" if table == "epss" else "known exploited vulnerabilities"
+        self._say(f"{self._origin.name}: {len(ranks.scores):,} {what} of {date[:10]}")
 
 
 def _told(done: Import) -> str:
