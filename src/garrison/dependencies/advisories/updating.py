@@ -19,7 +19,7 @@ from garrison.dependencies.advisories.building import Import, import_entries
 from garrison.dependencies.advisories.contents import Ranks, contents
 from garrison.dependencies.advisories.database import Database, DatabaseMissing, default_path
 from garrison.dependencies.advisories.fetching import Validators, fetch
-from garrison.dependencies.advisories.origins import Origin
+from garrison.dependencies.advisories.origins import Origin, named_origins
 from garrison.dependencies.advisories.reading import SourceError, entries_of_directory
 from garrison.dependencies.advisories.storage import APPLICATION, SCHEMA, VERSION
 
@@ -42,18 +42,24 @@ class Outcome(msgspec.Struct, kw_only=True):
     written: bool = False
 
 
-def update(origins: Sequence[Origin], path: str = "", *, fresh: bool = False, say: Say = lambda _: None) -> Outcome:
+def update(
+    origins: Sequence[Origin | str], path: str = "", *, fresh: bool = False, say: Say = lambda _: None
+) -> Outcome:
     """Bring what each origin has into the database at `path`, by default the one at `default_path()`.
 
+    An origin is one of `usual_origins` or `named_origins`, or the name of a file, a directory or an address.
+
     A source that fails is one of the outcome's failures, and the others count all the same. With `fresh` nothing of
-    the database that is there is kept. Raises `GarrisonError` where the database cannot be read or written.
+    the database that is there is kept. Raises `UsageError` for an origin that cannot be, and `GarrisonError` where
+    the database cannot be read or written.
     """
     path = os.path.realpath(path or default_path())
+    named = [one for given in origins for one in ([given] if isinstance(given, Origin) else named_origins([given]))]
     outcome = Outcome(path=path)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with _locked(path, say), _draft(path, fresh) as draft:
-            for origin in origins:
+            for origin in named:
                 try:
                     _Update(draft, path, origin, say).run()
                     outcome.written = True

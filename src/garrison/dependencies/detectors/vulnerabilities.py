@@ -291,26 +291,28 @@ def _outdated(database: Database, packages: Packages, policy: Policy) -> Iterato
     """A finding where the advisories of an ecosystem in use are older than policy allows."""
     days = policy.packages.database_days
     now = datetime.datetime.now(datetime.UTC)
-    for source in _sources(database, packages):
+    # Of several sources of an ecosystem the freshest counts.
+    first = [found[0] for name in sorted(_ecosystems(packages)) if (found := database.covering(name))]
+    for source in dict.fromkeys(first):
         age = (now - source.as_of).days
         if age > days:
             message = f"{source.described(now)}: {age} days old, and policy allows {days}"
             yield finding("advisories-outdated", database.path, "", message)
 
 
-def _sources(database: Database, packages: Packages) -> list[SourceInfo]:
+def _ecosystems(packages: Packages) -> set[str]:
     named = [one.ecosystem for one in packages.definite] + [one.ecosystem for one in packages.indefinite]
-    wanted = {ecosystem.partition(":")[0] for ecosystem in named}
-    return [
-        source
-        for source in database.sources
-        if source.kind == "osv" and not wanted.isdisjoint(source.ecosystem.replace(", ", ",").split(","))
-    ]
+    return {ecosystem.partition(":")[0] for ecosystem in named}
+
+
+def _sources(database: Database, packages: Packages) -> list[SourceInfo]:
+    wanted = _ecosystems(packages)
+    return [one for one in database.sources if one.kind == "osv" and not wanted.isdisjoint(one.ecosystems)]
 
 
 def _check(database: Database, packages: Packages, unclear: int) -> Check:
     sources = _sources(database, packages)
-    covered = {name for source in sources for name in source.ecosystem.replace(", ", ",").split(",")}
+    covered = {name for source in sources for name in source.ecosystems}
     without = [one for one in packages.definite if one.ecosystem.partition(":")[0] not in covered]
     checked = len(packages.definite) - len(without)
     total = len(packages.definite) + len(packages.indefinite)
