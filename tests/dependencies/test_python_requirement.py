@@ -1,7 +1,7 @@
 """Requirements are read as Python's installers read them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement as Refused
@@ -45,6 +45,7 @@ def test_it_agrees_with_packaging(name: str, extras: str, clauses: list[str], ma
     assert (Marker(found.marker) if found.marker else None) == expected.marker
 
 
+@example("1_<1")
 @given(st.text(alphabet="ab1.=<>~![]();@ -_:/'\"${}", max_size=40))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
@@ -117,6 +118,12 @@ def test_parts_are_kept_as_written(text: str, expected: Parsed) -> None:
 def test_packages_by_address(text: str, expected: Parsed) -> None:
     assert is_location(text)
     assert located(text) == expected
+
+
+@pytest.mark.parametrize("text", ["git+https://example.org/a#egg=a==1", "./a.whl ; nonsense", "~=1.4", "a" * 20_000])
+def test_addresses_that_pip_refuses(text: str) -> None:
+    with pytest.raises(InvalidRequirement):
+        fact(text, "")
 
 
 def test_what_is_refused_is_still_named() -> None:

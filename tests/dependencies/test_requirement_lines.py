@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from garrison.core.errors import Malformed
+from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Fact, Reference, Requirement, Setting
 from garrison.dependencies.requirement_lines import decode, facts, logical_lines, without_comment
 
@@ -83,6 +83,11 @@ def test_options_are_read_as_optparse_does(line: str, expected: list[tuple[str, 
 def test_what_pip_refuses_is_said(line: str) -> None:
     found = [fact for fact in read(f"numpy==1\n{line}\n") if type(fact) is Anomaly]
     assert len(found) == 1 and found[0].what == "requirement-refused" and found[0].place == "line 2"
+
+
+def test_reading_ends_where_nearly_all_is_refused() -> None:
+    with pytest.raises(LimitExceeded):
+        read("? ?\n" * 3000)
 
 
 def test_many_refused_lines_are_one_anomaly() -> None:

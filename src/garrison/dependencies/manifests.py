@@ -7,7 +7,6 @@ import msgspec
 
 from garrison.core.facts import Examination, Reference, Requirement, Setting
 
-_DEEPEST = 64
 _MOST = 2000
 
 
@@ -32,6 +31,13 @@ class Manifest(msgspec.Struct, frozen=True):
     includes: tuple[Include, ...]
     settings: frozenset[str]
     """Options of pip that are on: `require-hashes`, `no-index`."""
+    served: frozenset[str]
+    """The addresses of its indexes."""
+
+    def is_direct(self, requirement: Requirement) -> bool:
+        """Whether a package is taken from an address or a path of its own, and not from an index by its name."""
+        conda = requirement.ecosystem == "conda"
+        return bool(requirement.source) and not conda and requirement.source not in self.served
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -118,6 +124,7 @@ def _manifest(examination: Examination) -> Manifest | None:
             Include(joined(examination.subject, fact.target), fact.target, fact.detail, fact.place)
             for fact in includes[:_MOST]
         ),
+        served=frozenset(index.target for index in indexes),
         settings=frozenset(fact.name for fact in examination.facts if type(fact) is Setting and fact.topic == "pip"),
     )
 
@@ -134,10 +141,3 @@ def joined(subject: str, target: str) -> str:
     if path.startswith("/"):
         return posixpath.normpath(path)
     return outer + mark + posixpath.normpath(inner + path)
-
-
-def is_direct(requirement: Requirement, manifest: Manifest) -> bool:
-    """Whether a package is taken from an address or a path of its own, and not from an index by its name."""
-    if not requirement.source or requirement.ecosystem == "conda":
-        return False
-    return all(requirement.source != index.target for index in manifest.indexes)

@@ -11,13 +11,15 @@ from garrison.core.facts import Requirement
 
 LONGEST = 1 << 14
 """Characters of one requirement; the longest real ones have a few hundred."""
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
-_NAME = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*\b)\s*(?:\[([^\[\]]*)\])?\s*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\b")
+"""As the library `packaging` has it, which lets a name end in `_`."""
+_NAME = re.compile(rf"\s*({NAME.pattern})\s*(?:\[([^\[\]]*)\])?\s*")
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
 _LOCATION = re.compile(r"^(?:(?:git|hg|svn|bzr)\+)?[A-Za-z][A-Za-z0-9+.\-]{0,30}://|^git@|^file:", re.IGNORECASE)
 _DRIVE = re.compile(r"^[A-Za-z]:[\\/]")
 _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz", ".tlz", ".tar.lzma")
-_EGG = re.compile(r"[#&]egg=([A-Za-z0-9._-]+)")
+_EGG = re.compile(r"[#&]egg=([^&]*)")
+_EGG_NAME = re.compile(rf"({NAME.pattern})(?:\[([^\[\]]*)\])?")
 _WHEEL = re.compile(r"^([A-Za-z0-9._]+)-([A-Za-z0-9.!+_]+)(?:-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl$")
 _RUN = re.compile(r"[-_.]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
@@ -82,7 +84,7 @@ def _address(text: str) -> tuple[str, str]:
 
 def is_location(text: str) -> bool:
     """Whether pip takes it for an address or a path and not for a name."""
-    if _LOCATION.match(text) or text.startswith((".", "/", "~", "\\")) or _DRIVE.match(text):
+    if _LOCATION.match(text) or text.startswith((".", "/", "~/", "\\")) or _DRIVE.match(text):
         return True
     plain = text.split("[")[0].rstrip().lower()
     return plain.endswith(_ARCHIVES) and "@" not in plain
@@ -93,13 +95,34 @@ def located(text: str) -> Parsed:
     location, _, marker = text.partition("; ") if _LOCATION.match(text) else text.partition(";")
     location = location.strip()
     extras: tuple[str, ...] = ()
-    if location.endswith("]") and "[" in location and "#" not in location:
+    if location.endswith("]") and "[" in location and not _LOCATION.match(location):
         location, _, inside = location[:-1].rpartition("[")
-        extras = tuple(sorted(part.strip() for part in inside.split(",") if part.strip()))
-    egg = _EGG.search(location)
+        extras = _extras(inside)
     wheel = _wheel(location)
-    name = egg[1] if egg else (wheel[0] if wheel else location)
-    return Parsed(name, extras, file_pin(location, name), location, marker.strip())
+    name = wheel[0] if wheel else location
+    egg = _EGG.search(location)
+    if egg:
+        named = _EGG_NAME.fullmatch(egg[1])
+        if named is None:
+            raise InvalidRequirement(f"its address names no package: {egg[1][:80]!r}")
+        name, extras = named[1], _extras(named[2] or "")
+    return Parsed(name, extras, file_pin(location, name), location, _valid(marker.strip()))
+
+
+def _extras(text: str) -> tuple[str, ...]:
+    return tuple(sorted(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _valid(marker: str) -> str:
+    """The marker, where it is one."""
+    from packaging.markers import InvalidMarker, Marker
+
+    try:
+        if marker:
+            Marker(marker)
+    except (InvalidMarker, RecursionError) as error:
+        raise InvalidRequirement(str(error).splitlines()[0]) from None
+    return marker
 
 
 def file_pin(location: str, name: str) -> str:

@@ -86,6 +86,15 @@ def test_a_lock_is_held_against_its_manifest(dependencies: str, rules: list[str]
     assert [item.rule for item in found] == rules
 
 
+def test_compiled_requirements_are_held_against_what_they_were_compiled_from() -> None:
+    files = {"requirements.in": b"numpy>=2\npandas\nscipy\n", "requirements.txt": b"numpy==1.0\nscipy==1.0\n"}
+    found = of(files, "lock-contradiction", "lock-outdated")
+    assert {(item.rule, item.subject, item.place) for item in found} == {
+        ("lock-contradiction", "requirements.in", "line 1"),
+        ("lock-outdated", "requirements.txt", ""),
+    }
+
+
 def test_overrides_are_to_differ() -> None:
     project = (
         b'[project]\nname = "m"\nversion = "1"\ndependencies = ["numpy>=2"]\n'

@@ -1,15 +1,15 @@
 """Judges whether what manifests ask for can be had at once, and whether the lock beside a manifest is of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from garrison.core.facts import Artifact, Examination, Package
+from garrison.core.facts import Artifact, Examination, Package, Requirement
 from garrison.core.findings import Check, Finding
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 from garrison.dependencies.manifests import Asked, Manifest, Manifests, folder
 from garrison.dependencies.markers import overlap
 from garrison.dependencies.python_requirement import normalised
-from garrison.dependencies.specifiers import allows, disjoint
+from garrison.dependencies.specifiers import allows, disjoint, pinned
 
 _LOCKS = {
     "poetry-lock": "pyproject",
@@ -19,6 +19,7 @@ _LOCKS = {
     "pipfile-lock": "pipfile",
 }
 """The manifest that each lock file is of; both lie in one folder."""
+_MANIFESTS = frozenset(_LOCKS.values())
 _APART = frozenset({"build-system", "overrides"})
 """Groups that are installed in an environment of their own, or replace what others say."""
 _UNLOCKED_GROUPS = frozenset({"pdm-lock", "pylock"})
@@ -121,53 +122,78 @@ def _locks(examinations: Sequence[Examination], manifests: Manifests) -> Iterato
     beside: dict[tuple[str, str], Examination] = {}
     for item in examinations:
         for name in item.formats:
-            if name in set(_LOCKS.values()):
+            if name in _MANIFESTS:
                 beside[folder(item.subject), name] = item
     for item in examinations:
         lock = next((name for name in item.formats if name in _LOCKS), "")
         manifest = beside.get((folder(item.subject), _LOCKS.get(lock, "")))
         if lock and manifest is not None and manifest.subject in manifests.by_subject and item.state == "examined":
-            yield from _against(lock, item, manifest, manifests)
+            versions = _versions(
+                (fact.name, fact.version) for fact in item.facts if type(fact) is Package and fact.ecosystem == "pypi"
+            )
+            asked = _to_be_locked(manifests.by_subject[manifest.subject], _own(manifest), lock)
+            yield from _against(item.subject, versions, asked, manifests.by_subject[manifest.subject])
+    yield from _compiled(manifests)
 
 
-def _against(lock: str, item: Examination, manifest: Examination, manifests: Manifests) -> Iterator[Finding]:
+def _compiled(manifests: Manifests) -> Iterator[Finding]:
+    """What pip-compile makes of `x.in` is `x.txt`."""
+    for subject, manifest in manifests.by_subject.items():
+        output = manifests.by_subject.get(f"{subject.removesuffix('.in')}.txt") if subject.endswith(".in") else None
+        if output is not None:
+            versions = _versions(
+                (fact.name, pinned("pypi", fact.specifier)) for fact in output.requirements if fact.ecosystem == "pypi"
+            )
+            yield from _against(output.subject, versions, _to_be_locked(manifest, frozenset(), ""), manifest)
+
+
+def _versions(packages: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, version in packages:
+        found.setdefault(normalised(name), []).append(version)
+    return found
+
+
+def _own(manifest: Examination) -> frozenset[str]:
+    """The project's own name, which it may ask for with its extras."""
+    details = [fact.details for fact in manifest.facts if type(fact) is Artifact]
+    return frozenset(normalised(str(one["name"])) for one in details if "name" in one)
+
+
+def _to_be_locked(manifest: Manifest, own: frozenset[str], lock: str) -> Iterator[tuple[Requirement, bool]]:
+    """What a lock is to hold, and whether it may lack it: under a marker, or in a group that nobody chose."""
+    for fact in manifest.requirements:
+        apart = fact.group in _APART or fact.group.startswith("envs.") or fact.constraint
+        nameless = fact.name == fact.source or normalised(fact.name) in own
+        if fact.ecosystem == "pypi" and not apart and not nameless:
+            yield fact, bool(fact.marker or (fact.group and lock in _UNLOCKED_GROUPS))
+
+
+def _against(
+    subject: str,
+    versions: dict[str, list[str]],
+    asked: Iterable[tuple[Requirement, bool]],
+    manifest: Manifest,
+) -> Iterator[Finding]:
     """What a manifest asks for that its lock lacks, or has in a version that the manifest excludes."""
-    versions: dict[str, list[str]] = {}
-    for fact in item.facts:
-        if type(fact) is Package and fact.ecosystem == "pypi":
-            versions.setdefault(normalised(fact.name), []).append(fact.version)
     if not versions:
         return
-    own = {
-        normalised(str(fact.details["name"]))
-        for fact in manifest.facts
-        if type(fact) is Artifact and "name" in fact.details
-    }
-    asked = [
-        fact
-        for fact in manifests.by_subject[manifest.subject].requirements
-        if fact.ecosystem == "pypi"
-        and not fact.constraint
-        and fact.group not in _APART
-        and not fact.group.startswith("envs.")
-    ]
-    name_of = item.subject.rpartition("/")[2]
+    file = subject.rpartition("/")[2]
+    overridden = {normalised(fact.name) for fact in manifest.requirements if fact.group == "overrides"}
     missing: dict[str, str] = {}
-    for fact in asked:
+    for fact, optional in asked:
         name = normalised(fact.name)
-        if name in own or name == normalised(fact.source or "-"):
-            continue
         if name not in versions:
-            if not fact.marker and not (fact.group and lock in _UNLOCKED_GROUPS):
+            if not optional:
                 missing.setdefault(name, fact.place)
-        elif not _satisfied(fact.specifier, versions[name]) and not _overridden(name, manifests, manifest.subject):
+        elif name not in overridden and not _satisfied(fact.specifier, versions[name]):
             fixed = " and ".join(versions[name][:3])
-            message = f"{name_of} fixes {name} {fixed}, but the manifest asks for {name}{_shown(fact.specifier)}"
+            message = f"{file} fixes {name} {fixed}, but the manifest asks for {name}{_shown(fact.specifier)}"
             yield finding("lock-contradiction", manifest.subject, fact.place, message)
     if missing:
         noun = "package" if len(missing) == 1 else "packages"
-        message = f"{name_of} lacks {len(missing)} {noun} that the manifest asks for: {_names(list(missing))}"
-        yield finding("lock-outdated", item.subject, "", message)
+        message = f"{file} lacks {len(missing)} {noun} that the manifest asks for: {_names(list(missing))}"
+        yield finding("lock-outdated", subject, "", message)
 
 
 def _satisfied(specifier: str, versions: Sequence[str]) -> bool:
@@ -176,10 +202,3 @@ def _satisfied(specifier: str, versions: Sequence[str]) -> bool:
         return not specifier or any(not version or allows("pypi", specifier, version) for version in versions)
     except ValueError:
         return True
-
-
-def _overridden(name: str, manifests: Manifests, subject: str) -> bool:
-    return any(
-        fact.group == "overrides" and normalised(fact.name) == name
-        for fact in manifests.by_subject[subject].requirements
-    )

@@ -6,7 +6,7 @@ from garrison.core.facts import Anomaly, Examination, Package, Requirement
 from garrison.core.findings import Check, Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
-from garrison.dependencies.manifests import Manifest, Manifests, folder, is_direct
+from garrison.dependencies.manifests import Manifest, Manifests, folder
 from garrison.dependencies.python_requirement import normalised
 from garrison.dependencies.specifiers import kind
 
@@ -24,7 +24,8 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
     locked = {folder(item.subject) for item in examinations if _is_lock(item)}
     judged = 0
     for manifest in manifests.by_subject.values():
-        requirements = [fact for fact in manifest.requirements if _counts(fact, manifest)]
+        bound = {fact.name for fact in manifest.requirements if fact.constraint and fact.source}
+        requirements = [fact for fact in manifest.requirements if _counts(fact, manifest) and fact.name not in bound]
         judged += len(requirements)
         if requirements and not _is_locked(manifest, locked, manifests):
             limited = _limited(manifest, manifests)
@@ -56,8 +57,7 @@ def _counts(fact: Requirement, manifest: Manifest) -> bool:
     if fact.ecosystem == "conda" and fact.name == "pip":
         # conda wants it named wherever it installs packages with it.
         return False
-    bound = {one.name for one in manifest.requirements if one.constraint and one.source} if not fact.source else set()
-    return fact.name not in bound and not is_direct(fact, manifest)
+    return not manifest.is_direct(fact)
 
 
 def _is_locked(manifest: Manifest, locked: set[str], manifests: Manifests) -> bool:

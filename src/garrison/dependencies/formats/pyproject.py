@@ -1,7 +1,8 @@
 """`pyproject.toml`: what a Python project asks for, in the words of each of its tools.
 
 Source: PEP 518, 621, 631 and 735; Poetry's "The pyproject.toml file" and "Dependency specification"; PDM's and uv's
-references of their tables; Hatch's "Environment configuration"; setuptools' "Dynamic Metadata"; flit's `flit.ini`.
+references of their tables; Hatch's "Environment configuration"; pixi's manifest; setuptools' "Dynamic Metadata";
+flit's `flit.ini`.
 """
 
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 from garrison.core.errors import LimitExceeded, NotUnderstood
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Reference, Requirement
-from garrison.dependencies import poetry_tables
+from garrison.dependencies import pixi_tables, poetry_tables
 from garrison.dependencies.python_requirement import InvalidRequirement, fact, normalised, public, salvaged
 from garrison.dependencies.tables import listed, named_tables, table, texts
 from garrison.sources.source import Context, Extracted, Source
@@ -28,15 +29,16 @@ def extract(source: Source, context: Context) -> Extracted:
     document = read_toml(source, context)
     yield Artifact(format="pyproject", details=_details(document))
     yield from _project(document)
-    yield from _requirements(table(document, "build-system"), "requires", "build-system.requires", "build-system")
+    yield from requirements(table(document, "build-system"), "requires", "build-system.requires", "build-system")
     yield from _groups(table(document, "dependency-groups"))
     tools = table(document, "tool")
     yield from poetry_tables.facts(table(tools, "poetry"))
     yield from _pdm(table(tools, "pdm"))
     yield from _hatch(table(tools, "hatch"))
-    yield from _uv(table(tools, "uv"))
+    yield from uv_facts(table(tools, "uv"))
     yield from _setuptools(table(tools, "setuptools"))
     yield from _flit(table(tools, "flit"))
+    yield from pixi_tables.facts(table(tools, "pixi"), "tool.pixi.")
 
 
 def read_toml(source: Source, context: Context) -> dict[str, Any]:
@@ -79,19 +81,20 @@ def requirement(text: str, place: str, group: str = "", *, constraint: bool = Fa
             yield meant
 
 
-def _requirements(
+def requirements(
     owner: dict[str, Any], key: str, place: str, group: str = "", *, constraint: bool = False
 ) -> Iterator[AnyFact]:
+    """What a list of strings asks for."""
     for number, text in texts(owner.get(key)):
         yield from requirement(text, f"{place}[{number}]", group, constraint=constraint)
 
 
 def _project(document: dict[str, Any]) -> Iterator[AnyFact]:
     project = table(document, "project")
-    yield from _requirements(project, "dependencies", "project.dependencies")
+    yield from requirements(project, "dependencies", "project.dependencies")
     optional = table(project, "optional-dependencies")
     for name in optional:
-        yield from _requirements(optional, name, f"project.optional-dependencies.{name}", name)
+        yield from requirements(optional, name, f"project.optional-dependencies.{name}", name)
 
 
 def _groups(groups: dict[str, Any]) -> Iterator[AnyFact]:
@@ -171,24 +174,25 @@ def _hatch(hatch: dict[str, Any]) -> Iterator[AnyFact]:
     for name in environments:
         for key in ("dependencies", "extra-dependencies"):
             place = f"tool.hatch.envs.{name}.{key}"
-            yield from _requirements(table(environments, name), key, place, f"envs.{name}")
+            yield from requirements(table(environments, name), key, place, f"envs.{name}")
     build = table(hatch, "build")
-    yield from _requirements(build, "dependencies", "tool.hatch.build.dependencies", "build-system")
+    yield from requirements(build, "dependencies", "tool.hatch.build.dependencies", "build-system")
     targets = table(build, "targets")
     for name in targets:
         place = f"tool.hatch.build.targets.{name}.dependencies"
-        yield from _requirements(table(targets, name), "dependencies", place, "build-system")
+        yield from requirements(table(targets, name), "dependencies", place, "build-system")
     hook = table(table(table(hatch, "metadata"), "hooks"), "requirements_txt")
     for _, path in texts(hook.get("files")):
         place = "tool.hatch.metadata.hooks.requirements_txt"
         yield Reference(target=path, role="requirement-file", detail="dependencies", place=place)
 
 
-def _uv(uv: dict[str, Any]) -> Iterator[AnyFact]:
-    yield from _requirements(uv, "dev-dependencies", "tool.uv.dev-dependencies", "dev")
+def uv_facts(uv: dict[str, Any]) -> Iterator[AnyFact]:
+    """What `[tool.uv]` asks for, limits and takes from where."""
+    yield from requirements(uv, "dev-dependencies", "tool.uv.dev-dependencies", "dev")
     for key in ("constraint-dependencies", "override-dependencies", "build-constraint-dependencies"):
         group = {"override-dependencies": "overrides", "build-constraint-dependencies": "build-system"}.get(key, "")
-        yield from _requirements(uv, key, f"tool.uv.{key}", group, constraint=True)
+        yield from requirements(uv, key, f"tool.uv.{key}", group, constraint=True)
     indexes: dict[str, str] = {}
     for number, index in named_tables(uv.get("index")):
         url, name = index.get("url"), index.get("name")
@@ -250,7 +254,7 @@ def _setuptools(setuptools: dict[str, Any]) -> Iterator[AnyFact]:
 def _flit(flit: dict[str, Any]) -> Iterator[AnyFact]:
     metadata = table(flit, "metadata")
     for key in ("requires", "dev-requires"):
-        yield from _requirements(metadata, key, f"tool.flit.metadata.{key}", "dev" if key == "dev-requires" else "")
+        yield from requirements(metadata, key, f"tool.flit.metadata.{key}", "dev" if key == "dev-requires" else "")
     extras = table(metadata, "requires-extra")
     for name in extras:
-        yield from _requirements(extras, name, f"tool.flit.metadata.requires-extra.{name}", name)
+        yield from requirements(extras, name, f"tool.flit.metadata.requires-extra.{name}", name)
