@@ -46,6 +46,14 @@ def test_what_it_asks_for() -> None:
     assert details == {"name": "mine", "version": "1.0", "python": ">=3.8"}
 
 
+def test_values_that_name_others() -> None:
+    text = b"[options.extras_require]\nbase =\n    a>=1\n    b\nmore =\n    %(base)s\n    c\n"
+    found = [(fact.name, fact.group) for fact in facts_of(text, "setup.cfg") if type(fact) is Requirement]
+    assert found == [("a", "base"), ("b", "base"), ("a", "more"), ("b", "more"), ("c", "more")]
+    doubling = "".join(f"v{n} = %(v{n + 1})s%(v{n + 1})s\n" for n in range(50))
+    assert examine_bytes(f"[options]\n{doubling}v50 = xx\n".encode(), "setup.cfg")[-1].state == "examined"
+
+
 def test_other_configurations_ask_for_nothing() -> None:
     found = facts_of(b"[flake8]\nmax-line-length = 120\n[tool:pytest]\naddopts = -q\n", "setup.cfg")
     assert [fact for fact in found if type(fact) in (Requirement, Anomaly)] == []

@@ -83,10 +83,10 @@ def test_files_of_requirements_are_referred_to(expression: str) -> None:
     [
         "setup(install_requires=get())",
         "setup(install_requires=['a', get()])",
-        "x = ['a']\nx.append('b')\nsetup(install_requires=x)",
-        "x = ['a']\nif y:\n    x = ['b']\nsetup(install_requires=x)",
-        "x = ['a']\nx += ['b']\nsetup(install_requires=x)",
-        "e = {}\ne['a'] = ['b']\nsetup(extras_require=e)",
+        "x = ['a']\nx.append(get())\nsetup(install_requires=x)",
+        "x = ['a']\nx += get()\nsetup(install_requires=x)",
+        "e = {}\ne[get()] = ['b']\nsetup(extras_require=e)",
+        "k = {}\nk.update(get())\nsetup(**k)",
         "setup(**read())",
         "x = x\nsetup(install_requires=x)",
         "x = y\ny = x\nsetup(install_requires=x)",
@@ -94,6 +94,32 @@ def test_files_of_requirements_are_referred_to(expression: str) -> None:
 )
 def test_what_only_running_would_tell_is_said(script: str) -> None:
     assert len(computed(script)) == 1
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "x = ['a']\nx.append('b')\nsetup(install_requires=x)",
+        "x = ['a']\nif y:\n    x = ['b']\nsetup(install_requires=x)",
+        "x = ['a']\nx += ['b']\nsetup(install_requires=x)",
+        "x = ['a']\nx = x + ['b']\nsetup(install_requires=x)",
+        "x = ['a']\nx.extend(['b'])\nsetup(install_requires=list(x))",
+        "setup(install_requires=['a'] if y else ['b'])",
+        "e = {'k': ['a', 'b']}\nsetup(install_requires=e['k'])",
+        "k = dict()\nk['install_requires'] = ['a', 'b']\nsetup(**k)",
+        "k = {}\nk.update(dict(install_requires=['a', 'b']))\nsetup(**k)",
+        "k = {}\nk.update(install_requires=['a', 'b'])\nsetup(name='x', **k)",
+        "k = {}\nif y:\n    k = {'install_requires': ['a', 'b']}\nsetup(**k)",
+    ],
+)
+def test_all_that_is_ever_added_counts(script: str) -> None:
+    assert asked(script) == [("a", "", ""), ("b", "", "")]
+    assert computed(script) == []
+
+
+def test_extras_by_item() -> None:
+    script = "e = {}\ne['a'] = ['b']\ne.setdefault('c', ['d'])\nsetup(extras_require=e)"
+    assert asked(script) == [("b", "", "a"), ("d", "", "c")]
 
 
 def test_nothing_is_run(tmp_path: Path) -> None:
@@ -111,6 +137,8 @@ def test_lists_that_double_end_at_a_limit() -> None:
     assert entry.state != "failed" and len(entry.facts) <= 20_010
     calls = "x = [" + "'a'," * 5000 + "]\n" + "setup(install_requires=x)\n" * 5000
     assert examine_bytes(calls.encode(), "setup.py")[-1].state == "partial"
+    tangled = "".join(f"c{n} = c{n + 1} + c{n + 2} + c{n}\nc{n} += c{n // 2}\n" for n in range(60))
+    assert examine_bytes(f"{tangled}setup(install_requires=c0, **c1)".encode(), "setup.py")[-1].state != "failed"
     deep = "setup(install_requires=" + "(" * 150 + "'a'" + "+'b')" * 150 + ")"
     assert examine_bytes(deep.encode(), "setup.py")[-1].state != "failed"
     assert time.monotonic() - start < 10

@@ -35,7 +35,7 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
     budget = _COMPARED
     seen: set[tuple[str, str, str, str]] = set()
     for manifest in manifests.roots():
-        for name, asked in _by_name(manifests.asked(manifest)).items():
+        for name, asked in _by_name(_certain(manifest, manifests)).items():
             for first, second in _pairs(asked):
                 budget -= 1
                 if budget < 0:
@@ -45,11 +45,17 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
                     seen.add(key)
                     yield _contradiction(name, first, second)
     for manifest in manifests.by_subject.values():
-        yield from _duplicates(manifest)
+        if "setup-script" not in manifest.formats:
+            yield from _duplicates(manifest)
     if budget < 0:
         reason = f"more than {_COMPARED} pairs of requirements for the same names; split the manifests"
         yield Check(name="contradictions", checked=_COMPARED, total=_COMPARED - budget, reason=reason, gap=True)
     yield from _locks(examinations, manifests)
+
+
+def _certain(manifest: Manifest, manifests: Manifests) -> Iterator[Asked]:
+    """Without setup scripts, which ask for one or the other in their branches."""
+    return (one for one in manifests.asked(manifest) if "setup-script" not in manifests.by_subject[one.subject].formats)
 
 
 def _by_name(asked: Iterator[Asked]) -> dict[str, list[Asked]]:

@@ -3,6 +3,7 @@
 Source: setuptools' "Configuring setuptools using setup.cfg files"; Python's `configparser`, which reads them; pbr.
 """
 
+import re
 from collections.abc import Iterator
 
 from garrison.core.errors import Malformed
@@ -12,6 +13,8 @@ from garrison.dependencies.python_requirement import public
 from garrison.sources.source import Context, Extracted, Source
 
 _LARGEST = 4 << 20
+_LONGEST = 1 << 14
+_NAMED = re.compile(r"%\(([^()]{1,100})\)s")
 _GROUPS = {"install_requires": "", "setup_requires": "build-system", "tests_require": "test"}
 _INDEXES = {"index_url": "--index-url", "index-url": "--index-url", "find_links": "--find-links"}
 
@@ -32,7 +35,7 @@ def extract(source: Source, context: Context) -> Extracted:
         parser.read_string(text)
     except (configparser.Error, ValueError) as error:
         raise Malformed(f"setuptools cannot read it: {' '.join(str(error).split())[:160]}") from None
-    sections = {name: dict(parser.items(name)) for name in parser.sections()}
+    sections = {name: _filled(dict(parser.items(name))) for name in parser.sections()}
     metadata = sections.get("metadata", {})
     details = {key: value[:200] for key, value in metadata.items() if key in ("name", "version") and value}
     options = sections.get("options", {})
@@ -50,6 +53,18 @@ def extract(source: Source, context: Context) -> Extracted:
     for target in (options.get("dependency_links") or "").split():
         place = "options.dependency_links"
         yield Reference(target=public(target), role="package-index", detail="--find-links", place=place)
+
+
+def _filled(section: dict[str, str]) -> dict[str, str]:
+    """Values with `%(name)s` put in, once: what is put in may not grow."""
+
+    def value_of(found: re.Match[str]) -> str:
+        return section.get(found[1], found[0])[:_LONGEST]
+
+    return {
+        key: _NAMED.sub(value_of, value)[: 4 * _LONGEST].replace("%%", "%") if "%" in value else value
+        for key, value in section.items()
+    }
 
 
 def _entries(value: str, place: str, group: str) -> Iterator[AnyFact]:
