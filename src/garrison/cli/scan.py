@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def configure(parser: Parser) -> None:
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help="a file, a directory or an archive; - is standard input")
+    add("paths", nargs="+", metavar="PATH", help="a file, a directory, an archive or host:; - is standard input")
     add("--format", choices=tuple(RENDERERS), default="table", help="how the report is written (default: table)")
     add(
         "--output",
@@ -33,6 +33,7 @@ def configure(parser: Parser) -> None:
         metavar="SEVERITY",
         help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
     )
+    add("--root", metavar="DIR", help="with host: in place of a PATH, a root file system other than the running one")
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
     add("--online", action="store_true", help="let the scan ask the policy's package index, which knows releases")
     add("--digests", action="store_true", help="put the SHA-256 of each file into the inventory")
@@ -46,6 +47,8 @@ def run(arguments: "argparse.Namespace") -> int:
     policy, origin = _policy(arguments)
     if arguments.output == "-":
         arguments.output = None
+    if arguments.root:
+        arguments.paths = [f"host:{arguments.root}" if path == "host:" else path for path in arguments.paths]
     if arguments.output:
         terminal.check_writable(arguments.output)
     interrupted = False
