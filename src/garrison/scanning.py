@@ -159,13 +159,15 @@ def _examine(
         return pool.missing
 
 
-def _inquire(examinations: Sequence[Examination], policy: Policy) -> list[Examination]:
-    """What services know of what was found."""
+def _inquire(examinations: Sequence[Examination], policy: Policy, online: bool) -> list[Examination]:
+    """What services know of what was found, or are remembered to have said."""
     from garrison.core.registry import load, registration
 
+    kinds = {type(fact).__struct_config__.tag for e in examinations for fact in e.facts}
     found: list[Examination] = []
-    for name in registration().inquiries:
-        found += load(name)([*examinations, *found], policy)
+    for inquiry in registration().inquiries:
+        if not kinds.isdisjoint(inquiry.facts):
+            found += load(inquiry.function)([*examinations, *found], policy, online)
     return found
 
 
@@ -186,8 +188,7 @@ def _report(
 
     examinations = [examination for group, _ in done for examination in group]
     account_for_raw_data(examinations)
-    if online:
-        examinations += _inquire(examinations, policy)
+    examinations += _inquire(examinations, policy, online)
     digests = {group[-1].subject: digest for group, digest in done if digest is not None}
     findings, checks = judge(examinations, policy)
     states = [examination.state for examination in examinations]

@@ -35,7 +35,11 @@ def configure(parser: Parser) -> None:
     )
     add("--root", metavar="DIR", help="with host: in place of a PATH, a root file system other than the running one")
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
-    add("--online", action="store_true", help="let the scan ask the policy's package index, which knows releases")
+    add(
+        "--online",
+        action="store_true",
+        help="ask the package index how current the packages are; what it says is kept for scans without",
+    )
     add("--digests", action="store_true", help="put the SHA-256 of each file into the inventory")
     add("--quiet", action="store_true", help="show no progress, no table and no verdict; the exit code tells")
     add("--no-color", action="store_true", help="no colours, as when NO_COLOR is set")

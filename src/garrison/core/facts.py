@@ -183,12 +183,12 @@ class Package(Fact, frozen=True):
 
 
 class Release(Fact, frozen=True):
-    """What a package index says of a package in use; only scans that may ask an index state it."""
+    """What a package index says of a package in use, or said when a scan was last allowed to ask it."""
 
     ecosystem: str
     name: str
-    version: str
-    """The version in use."""
+    version: str = ""
+    """The version in use; empty where a manifest fixes none."""
     uploaded: str = ""
     """When it was uploaded, ISO 8601; empty where the index does not say."""
     yanked: bool = False
@@ -200,8 +200,17 @@ class Release(Fact, frozen=True):
     """Days between the uploads of the version in use and the latest."""
     releases_behind: int | None = None
     """Releases that are newer than the one in use, without pre-releases and yanked ones."""
+    status: str = ""
+    """What the index says of the whole project: `archived`, `deprecated` or `quarantined`; empty for none of them."""
+    status_reason: str = ""
+    index: str = ""
+    """The index's address, without credentials."""
+    public: bool = False
+    """Whether anyone can register a name at the index."""
+    asked: str = ""
+    """When the index was asked, ISO 8601; empty where it never answered."""
     problem: str = ""
-    """Why nothing is known: no such package, no such version, the index did not answer."""
+    """Why nothing is known: `no such package`, `no such version`, or why the index did not answer."""
 
 
 class OperatingSystem(Fact, frozen=True):

@@ -42,8 +42,9 @@ class PackagePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The advisory database; by default the one that `garrison db update` writes."""
     database_days: int = 30
     """How old the advisories may be, in days; older ones are a finding."""
-    index: str = "https://pypi.org/simple/"
-    """The package index that is asked when a scan may ask one."""
+    index: str = ""
+    """The package index that is asked when a scan may ask one; by default the one that pip is configured with, else
+    PyPI."""
     private: tuple[str, ...] = ()
     """Shell patterns over names of packages that are the team's own, and must never come from a public index."""
     allowed_licences: tuple[str, ...] = ()

@@ -83,15 +83,23 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`module:function` taking a directory's path, returning whether it is one."""
 
 
+class Inquiry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Asks a service about what was found, after all is examined and before it is judged."""
+
+    function: str
+    """`module:function` taking `Sequence[Examination]`, `Policy` and whether the user allowed to ask, returning an
+    iterable of `Examination`. Without leave it says what it remembers of earlier answers, with their age."""
+    facts: tuple[str, ...]
+    """Kinds of facts (tags) that make it worth asking."""
+
+
 class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     formats: tuple[Format, ...] = ()
     detectors: tuple[Detector, ...] = ()
     searches: tuple[str, ...] = ()
     """`module:function` like an extractor's, asked for every text whatever its format."""
     openers: tuple[Opener, ...] = ()
-    inquiries: tuple[str, ...] = ()
-    """`module:function` taking `Sequence[Examination]` and `Policy`, returning an iterable of `Examination`: asks
-    services that the user allowed, after all is examined and before it is judged."""
+    inquiries: tuple[Inquiry, ...] = ()
 
 
 @functools.cache

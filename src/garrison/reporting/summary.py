@@ -12,7 +12,7 @@ from garrison.reporting.text import counted
 VERDICTS = {
     "clean": ("Clean", "Nothing was found, and all of it was examined."),
     "opaque": ("Clean but opaque", "Nothing was found, but it holds code that cannot be judged from its bytes."),
-    "incomplete": ("Incomplete", "Policy allows it, but something was not examined, or nothing was there."),
+    "incomplete": ("Incomplete", "Policy allows it, but something was not examined or checked, or nothing was there."),
     "accepted": ("Accepted", "What was found is waived or less than {threshold}, from which policy denies."),
     "denied": ("Denied", "Policy refuses it."),
 }

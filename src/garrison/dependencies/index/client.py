@@ -1,0 +1,205 @@
+"""Asks a package index about many names at once, and remembers what it said."""
+
+import functools
+import threading
+import time
+import urllib.parse
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from garrison.core.errors import Malformed
+from garrison.dependencies.index.address import Address, chosen
+from garrison.dependencies.index.cache import Cache, Entry
+from garrison.dependencies.index.errors import Unavailable
+from garrison.dependencies.index.project import Project, from_json, normalised
+
+if TYPE_CHECKING:
+    from garrison.dependencies.index.transport import Answer, Transport
+
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+_JSON = ("application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json", "application/json")
+_PAGE_BYTES = 64 << 20
+_THREADS = 8
+_SECONDS = 300
+_LIFETIME = 600
+"""As PyPI allows, for an index that says nothing of it."""
+_LONGEST_LIFETIME = 86400
+_GIVE_UP_AFTER = 3
+"""Names in a row that got no answer, and none that got one: the rest will get none either."""
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What an index said of a name, or why it said nothing."""
+
+    project: Project | None
+    """`None` where the index does not know the name, or did not answer."""
+    asked: float = 0.0
+    """When it was asked, in seconds since 1970."""
+    problem: str = ""
+    """Why it did not answer; what it said before is given all the same, if it is known."""
+
+
+class Index:
+    """A client of one index's simple API.
+
+    `url` is an index, empty for the one that pip is configured with. `online=False` answers from the cache alone.
+    """
+
+    def __init__(
+        self,
+        url: str = "",
+        *,
+        online: bool = True,
+        threads: int = _THREADS,
+        seconds: float = _SECONDS,
+        cache: str | None = None,
+    ) -> None:
+        self.address: Address = chosen(url)
+        self._until = time.monotonic() + seconds
+        self._seconds = seconds
+        self._online = online
+        self._threads = threads
+        self._cache = Cache(self.address.url, cache)
+        self._known: dict[str, Known] = {}
+        self._silent = 0
+        self._heard = False
+        self._reason = ""
+
+    @functools.cached_property
+    def transport(self) -> "Transport":
+        from garrison.dependencies.index.transport import Transport
+
+        return Transport(self.address, deadline=lambda: self._until)
+
+    def project(self, name: str) -> Project | None:
+        """What the index knows of a name; `None` where it knows no such name.
+
+        Raises `Unavailable` when it does not answer and no earlier answer is known.
+        """
+        found = self.projects([name])[name]
+        if found.project is None and found.problem:
+            raise Unavailable(found.problem)
+        return found.project
+
+    def projects(self, names: Iterable[str]) -> dict[str, Known]:
+        """The same for many names, several at a time; never takes longer than the client's `seconds`."""
+        wanted = {name: normalised(name) for name in names}
+        pending = deque(dict.fromkeys(one for one in wanted.values() if one not in self._known))
+        if pending:
+            self._ask_all(pending)
+        return {name: self._known[one] for name, one in wanted.items()}
+
+    def _ask_all(self, pending: "deque[str]") -> None:
+        missing = list(pending)
+        if not self._online:
+            for name in missing:
+                self._known[name] = self._remembered(name, "it was not asked")
+            return
+        found: dict[str, Known] = {}
+        finished = threading.Semaphore(0)
+
+        def work() -> None:
+            try:
+                while pending:
+                    name = pending.popleft()
+                    found[name] = self._ask(name)
+            except IndexError:  # another thread took the last one
+                pass
+            finally:
+                finished.release()
+
+        # Daemons: a name server that hangs must not keep the process.
+        _ = self.transport  # made here, and not by each thread
+        workers = [threading.Thread(target=work, daemon=True) for _ in range(min(self._threads, len(missing)))]
+        for worker in workers:
+            worker.start()
+        for _ in workers:
+            if not finished.acquire(timeout=max(0.0, self._until - time.monotonic())):
+                break
+        else:
+            self._known.update(found)
+            return
+        pending.clear()
+        self.transport.close()
+        late = f"it did not answer within {self._seconds:g} s"
+        for name in missing:
+            self._known[name] = found.get(name) or self._remembered(name, late)
+
+    def _remembered(self, name: str, problem: str) -> Known:
+        entry = self._cache.read(name)
+        return Known(entry.project, entry.asked, problem) if entry else Known(None, 0.0, problem)
+
+    def _ask(self, name: str) -> Known:
+        entry = self._cache.read(name)
+        now = time.time()
+        if entry is not None and 0 <= now - entry.asked < entry.lifetime:
+            return Known(entry.project, entry.asked)
+        if self._silent >= _GIVE_UP_AFTER and not self._heard:
+            return self._remembered(name, self._reason)
+        try:
+            answer = self._fetch(name, entry)
+            fresh = self._read(name, answer, entry)
+        except (Unavailable, Malformed) as error:
+            self._silent += 1
+            self._reason = str(error)
+            return self._remembered(name, str(error))
+        except Exception as error:
+            return self._remembered(name, f"its answer could not be read: {type(error).__name__}")
+        self._heard = True
+        self._cache.write(fresh)
+        return Known(fresh.project, fresh.asked)
+
+    def _fetch(self, name: str, entry: Entry | None) -> "Answer":
+        headers = {"Accept": _ACCEPT}
+        if entry is not None and entry.etag:
+            headers["If-None-Match"] = entry.etag
+        elif entry is not None and entry.modified:
+            headers["If-Modified-Since"] = entry.modified
+        return self.transport.get(f"{self.address.url}{urllib.parse.quote(name)}/", headers, _PAGE_BYTES)
+
+    def _read(self, name: str, answer: "Answer", entry: Entry | None) -> Entry:
+        lifetime = _lifetime(answer.headers.get("cache-control", ""))
+        if answer.status == 304 and entry is not None:
+            return msgspec.structs.replace(entry, asked=time.time(), lifetime=lifetime)
+        project: Project | None = None
+        if answer.status == 200:
+            kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+            project = _page(name, kind, answer)
+        elif answer.status not in (404, 410):
+            raise Unavailable(_refusal(answer.status))
+        return Entry(
+            name=name,
+            project=project,
+            asked=time.time(),
+            lifetime=lifetime,
+            etag=answer.headers.get("etag", ""),
+            modified=answer.headers.get("last-modified", ""),
+        )
+
+
+def _page(name: str, kind: str, answer: "Answer") -> Project:
+    if kind in _JSON:
+        return from_json(name, answer.url, answer.body)
+    from garrison.dependencies.index.html_page import from_html
+
+    return from_html(name, answer.url, answer.body)
+
+
+def _refusal(status: int) -> str:
+    if status in (401, 403, 407):
+        return f"it wants other credentials (status {status}); put them into netrc or the index's address"
+    return f"it answered with status {status}"
+
+
+def _lifetime(control: str) -> int:
+    """Seconds for which an answer need not be asked for again."""
+    for part in control.lower().split(","):
+        name, _, value = part.strip().partition("=")
+        if name in ("no-cache", "no-store"):
+            return 0
+        if name == "max-age" and value.isdecimal():
+            return min(int(value), _LONGEST_LIFETIME)
+    return _LIFETIME
