@@ -48,6 +48,13 @@ def write(text: str, *, as_is: bool = False) -> None:
         data = text.encode(encoding)
     except UnicodeEncodeError:
         data = text.replace("…", "...").replace("×", "x").encode(encoding, "backslashreplace")
+    write_bytes(data)
+
+
+def write_bytes(data: bytes) -> None:
+    """The same for what is encoded already."""
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(data)

@@ -92,7 +92,7 @@ def packages_in_use(examinations: Sequence[Examination]) -> Packages:
             elif type(fact) is Requirement:
                 used = _pinned(fact, examination.subject)
                 if used is None and not fact.constraint:
-                    ecosystem, name = _known_as(fact.ecosystem, fact.name)
+                    ecosystem, name = known_as(fact.ecosystem, fact.name)
                     asked.setdefault((ecosystem, name), []).append((fact, Place(examination.subject, fact.place)))
             if used is not None:
                 key = used.ecosystem, used.name, used.version, "" if used.ecosystem else used.purl
@@ -139,7 +139,7 @@ def _directory(subject: str) -> str:
     return subject.rpartition("/")[0]
 
 
-def _known_as(ecosystem: str, name: str) -> tuple[str, str]:
+def known_as(ecosystem: str, name: str) -> tuple[str, str]:
     """The ecosystem and the name that advisories have for a package of a language or of conda."""
     if ecosystem != "conda":
         return osv_ecosystem(ecosystem) or "", normalise_name(ecosystem, name)
@@ -154,7 +154,7 @@ def _package(fact: Package, subject: str, roots: Sequence[tuple[str, OperatingSy
         return None
     places = (Place(subject, fact.place),)
     if fact.ecosystem not in _SYSTEM:
-        ecosystem, name = _known_as(fact.ecosystem, fact.name)
+        ecosystem, name = known_as(fact.ecosystem, fact.name)
         return InUse(
             ecosystem=ecosystem,
             name=name,
@@ -208,7 +208,7 @@ def _pinned(fact: Requirement, subject: str) -> InUse | None:
     version = _from_file(fact) if fact.source else _exact(fact.ecosystem, fact.specifier)
     if not version:
         return None
-    ecosystem, name = _known_as(fact.ecosystem, fact.name)
+    ecosystem, name = known_as(fact.ecosystem, fact.name)
     try:
         location = purl(fact.ecosystem, name if fact.ecosystem != "conda" else fact.name, version)
     except InvalidPackageURL:

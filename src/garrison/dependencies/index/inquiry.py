@@ -29,7 +29,7 @@ def inquire(examinations: Sequence[Examination], policy: Policy, online: bool) -
         if online:
             yield Examination(subject="package index", state="failed", reason=str(error))
         return
-    private = {name for name, _ in wanted if index.address.public and _matches(name, policy.packages.private)}
+    private = {name for name, _ in wanted if index.address.public and is_private(name, policy)}
     known = index.projects({name for name, _ in wanted} - private)
     facts = [
         Release(ecosystem="pypi", name=name, version=version, index=index.address.url, problem=_DISTINCT)
@@ -71,8 +71,9 @@ def fixed_version(fact: Package | Requirement) -> str:
     return exact[1] if exact else ""
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in patterns)
+def is_private(name: str, policy: Policy) -> bool:
+    """Whether the policy calls a package the team's own, whose name a public index must not learn."""
+    return any(fnmatch.fnmatchcase(name, pattern.lower()) for pattern in policy.packages.private)
 
 
 def release(name: str, version: str, known: Known, index: Address) -> Release:

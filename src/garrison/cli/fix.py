@@ -1,0 +1,174 @@
+"""Raise what manifests ask for to the least versions without known vulnerabilities: shown as a diff, or written."""
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from garrison.cli import exits, terminal
+from garrison.cli.arguments import Parser
+from garrison.core.errors import GarrisonError, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from garrison.core.facts import Examination
+    from garrison.core.policy import Policy
+    from garrison.dependencies.advisories.database import Database
+    from garrison.dependencies.fixing.files import Changed
+    from garrison.dependencies.fixing.planning import Change, Left, Lock, Plan
+    from garrison.dependencies.index.client import Known
+
+_NAMES = 4
+
+
+def configure(parser: Parser) -> None:
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH", help="a project's directory, or a file that names its packages")
+    add("--write", action="store_true", help="change the files, and do not only show how")
+    add("--online", action="store_true", help="ask the package index which versions there are, and for their hashes")
+    add("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml, or [tool.garrison])")
+
+
+def run(arguments: "argparse.Namespace") -> int:
+    from garrison.core.policy_file import find_policy, load_policy
+    from garrison.dependencies.advisories.database import Database, DatabaseMissing
+    from garrison.dependencies.fixing.files import apply
+    from garrison.dependencies.fixing.planning import plan
+
+    found = arguments.policy or find_policy(".")
+    policy = load_policy(os.path.relpath(found) if found else None)
+    examinations, unread = _examined(arguments.paths, policy)
+    try:
+        database = Database.open(policy.packages.database)
+    except DatabaseMissing as error:
+        raise UsageError(str(error)) from None
+    with database:
+        asked = _asked(examinations, database, policy) if arguments.online else None
+        planned = plan(examinations, database, asked)
+        files, refused = apply(planned.changes, _read)
+        against = "; ".join(source.described() for source in database.sources if "PyPI" in source.ecosystem)
+    left = [*planned.left, *refused]
+    if arguments.write:
+        for file in files:
+            _write(file)
+    _show(files, left, unread, written=arguments.write)
+    for lock in planned.locks:
+        _lock(lock)
+    _sum_up(planned, files, left, against, written=arguments.write)
+    remaining = left or unread or planned.locks or any(change.left for file in files for change in file.changes)
+    return exits.DENIED if remaining or (files and not arguments.write) else exits.PASSED
+
+
+def _examined(paths: "Sequence[str]", policy: "Policy") -> "tuple[list[Examination], list[str]]":
+    """What is in the files, as workers in their jail read it; and what could not be read."""
+    from garrison.core.facts import Examination
+    from garrison.scanning import scan
+
+    report = scan(paths, policy)
+    found = [
+        Examination(subject=item.subject, formats=list(item.formats), facts=list(item.facts))
+        for item in report.inventory
+    ]
+    unread = [f"{e.subject}: {e.reason}" for e in report.coverage.entries if e.state in ("failed", "partial")]
+    return found, unread
+
+
+def _asked(examinations: "Sequence[Examination]", database: "Database", policy: "Policy") -> "Mapping[str, Known]":
+    from garrison.dependencies.fixing.planning import vulnerable_names
+    from garrison.dependencies.index import Index
+    from garrison.dependencies.index.inquiry import is_private
+
+    index = Index(policy.packages.index)
+    names = vulnerable_names(examinations, database)
+    if index.address.public:
+        names = {name for name in names if not is_private(name, policy)}
+    known = index.projects(names)
+    silent = [one.problem for one in known.values() if one.problem]
+    if silent:
+        raise GarrisonError(f"{len(silent)} of {len(known)} packages got no answer from the index: {silent[0]}")
+    return known
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def _write(file: "Changed") -> None:
+    from garrison.dependencies.fixing.writing import replace
+
+    replace(file.path, file.before, file.after)
+
+
+def _show(files: "Sequence[Changed]", left: "Sequence[Left]", unread: "Sequence[str]", *, written: bool) -> None:
+    """Reasons and diffs on standard output; what reads diffs passes over the lines between them."""
+    from garrison.dependencies.fixing.files import difference
+
+    for file in files:
+        for change in file.changes:
+            _say(f"{_place(change.subject, change.fact.place)}: {_told(change)}")
+        if not written:
+            _say(difference(file), as_is=True)
+    for one in left:
+        _say(
+            f"{_place(one.subject, one.place)}: {one.name} {one.version} has {_listed(one.vulnerabilities)} and stays: "
+            f"{one.reason}"
+        )
+    for reason in unread:
+        _say(f"not read: {reason}")
+
+
+def _lock(lock: "Lock") -> None:
+    _say(
+        f"{lock.subject}: lock files are not edited, and {_count(len(lock.packages), 'package')} in it can be attacked:"
+    )
+    for name, version, target, vulnerabilities in lock.packages:
+        to = f"{target} or later clears" if target else "no version is known to clear"
+        _say(f"  {name} {version}: {to} {_listed(vulnerabilities)}")
+    if lock.command:
+        _say(f"  run: {lock.command}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _place(subject: str, place: str) -> str:
+    return f"{subject} {place}".strip()
+
+
+def _told(change: "Change") -> str:
+    text = f"{change.fact.name} {change.old} to {change.new} clears {_listed(change.clears)}"
+    return f"{text}, and leaves {_listed(change.left)}, which no version that fits clears" if change.left else text
+
+
+def _listed(names: "Sequence[str]") -> str:
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return ", ".join(names[:_NAMES]) + more
+
+
+def _say(text: str, *, as_is: bool = False) -> None:
+    """A line, or a diff as it is; a terminal gets neither's control characters."""
+    from garrison.reporting.text import printable
+
+    if not as_is or sys.stdout.isatty():
+        text = "".join(f"{printable(line)}\n" for line in text.rstrip("\n").split("\n"))
+    data = text.encode("utf-8", "surrogateescape")
+    terminal.write_bytes(data)
+
+
+def _sum_up(plan: "Plan", files: "Sequence[Changed]", left: "Sequence[Left]", against: str, *, written: bool) -> None:
+    """What was done and how much was looked at, on standard error: a diff in a pipe stays one."""
+    count = sum(len(file.changes) for file in files)
+    verb = "raised" if written else "to raise"
+    total = plan.looked_at + plan.open
+    looked = f"looked at {plan.looked_at} of {_count(total, 'requirement')}"
+    if plan.open:
+        looked += f" ({plan.open} {'names' if plan.open == 1 else 'name'} no version to begin at)"
+    print(f"{count} {verb}, {len(left)} left; {looked}. {against}".rstrip(), file=sys.stderr)
+    if count and not written:
+        print("Nothing was written; `garrison fix --write` does.", file=sys.stderr)
