@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import threading
 
 import msgspec
 
@@ -43,14 +44,28 @@ class Cache:
             return None
         return entry if entry.form == _FORM and entry.name == name else None
 
+    def text(self, digest: str) -> str | None:
+        """The metadata of the file with this digest, which never changes."""
+        try:
+            with open(os.path.join(self._folder, f"{digest}.metadata"), encoding="utf-8") as file:
+                return file.read() if digest else None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def keep(self, digest: str, text: str) -> None:
+        if digest:
+            self._store(os.path.join(self._folder, f"{digest}.metadata"), text.encode())
+
     def write(self, entry: Entry) -> None:
-        """Store. A disk that is full or read-only costs the next scan time, and nothing else."""
-        path = self._path(entry.name)
-        draft = f"{path}.{os.getpid()}.part"
+        self._store(self._path(entry.name), msgspec.msgpack.encode(entry))
+
+    def _store(self, path: str, data: bytes) -> None:
+        """A disk that is full or read-only costs the next scan time, and nothing else."""
+        draft = f"{path}.{os.getpid()}-{threading.get_ident()}.part"
         try:
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             with open(draft, "wb") as file:
-                file.write(msgspec.msgpack.encode(entry))
+                file.write(data)
             os.replace(draft, path)
         except OSError:
             with contextlib.suppress(OSError):

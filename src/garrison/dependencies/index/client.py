@@ -1,12 +1,13 @@
 """Asks a package index about many names at once, and remembers what it said."""
 
+import contextlib
 import functools
 import threading
 import time
 import urllib.parse
 from collections import deque
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -17,8 +18,12 @@ from garrison.dependencies.index.errors import Unavailable
 from garrison.dependencies.index.project import Project, from_json, normalised
 
 if TYPE_CHECKING:
+    from garrison.dependencies.index.metadata import Metadata
+    from garrison.dependencies.index.project import Release
     from garrison.dependencies.index.transport import Answer, Transport
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _JSON = ("application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.latest+json", "application/json")
 _PAGE_BYTES = 64 << 20
@@ -64,6 +69,7 @@ class Index:
         self._threads = threads
         self._cache = Cache(self.address.url, cache)
         self._known: dict[str, Known] = {}
+        self._metadata: dict[tuple[str, str], Metadata | None] = {}
         self._silent = 0
         self._heard = False
         self._reason = ""
@@ -87,46 +93,71 @@ class Index:
     def projects(self, names: Iterable[str]) -> dict[str, Known]:
         """The same for many names, several at a time; never takes longer than the client's `seconds`."""
         wanted = {name: normalised(name) for name in names}
-        pending = deque(dict.fromkeys(one for one in wanted.values() if one not in self._known))
-        if pending:
-            self._ask_all(pending)
+        missing = list(dict.fromkeys(one for one in wanted.values() if one not in self._known))
+        if missing:
+            self._ask_all(missing)
         return {name: self._known[one] for name, one in wanted.items()}
 
-    def _ask_all(self, pending: "deque[str]") -> None:
-        missing = list(pending)
-        if not self._online:
-            for name in missing:
-                self._known[name] = self._remembered(name, "it was not asked")
-            return
-        found: dict[str, Known] = {}
+    def _ask_all(self, names: Sequence[str]) -> None:
+        found = self._in_parallel(self._ask, names) if self._online else {}
+        late = f"it did not answer within {self._seconds:g} s" if self._online else "it was not asked"
+        for name in names:
+            self._known[name] = found.get(name) or self._remembered(name, late)
+
+    def requirements(self, releases: Iterable[tuple[str, "Release"]]) -> "dict[tuple[str, str], Metadata | None]":
+        """What releases of projects ask for, by name and version, several at a time; `None` where nothing tells.
+
+        No package's code is run: what only building it would tell stays unknown.
+        """
+        wanted = {(name, release.version): release for name, release in releases}
+        missing = [key for key in wanted if key not in self._metadata]
+        found = self._in_parallel(lambda key: self._requirements(wanted[key]), missing) if self._online else {}
+        self._metadata.update({key: found.get(key) for key in missing})
+        return {key: self._metadata[key] for key in wanted}
+
+    def _requirements(self, release: "Release") -> "Metadata | None":
+        from garrison.dependencies.index.metadata import fetched, parsed
+
+        # A release's wheels ask for the same: those for any platform stand for all.
+        wheels = sorted((one for one in release.files if one.wheel), key=lambda one: not one.name.endswith("-any.whl"))
+        for file in wheels[:1]:
+            text = self._cache.text(file.sha256)
+            if text is None:
+                text = fetched(self.transport, file)
+                if text is not None:
+                    self._cache.keep(file.sha256, text)
+            if text is not None:
+                return parsed(text)
+        return None
+
+    def _in_parallel(self, work: Callable[[_Item], _Result], items: Sequence[_Item]) -> dict[_Item, _Result]:
+        """The results of `work` that are there when the client's time is up; it does not raise."""
+        pending = deque(items)
+        found: dict[_Item, _Result] = {}
         finished = threading.Semaphore(0)
 
-        def work() -> None:
+        def loop() -> None:
             try:
                 while pending:
-                    name = pending.popleft()
-                    found[name] = self._ask(name)
+                    item = pending.popleft()
+                    with contextlib.suppress(Unavailable, Malformed):
+                        found[item] = work(item)
             except IndexError:  # another thread took the last one
                 pass
             finally:
                 finished.release()
 
-        # Daemons: a name server that hangs must not keep the process.
         _ = self.transport  # made here, and not by each thread
-        workers = [threading.Thread(target=work, daemon=True) for _ in range(min(self._threads, len(missing)))]
+        # Daemons: a name server that hangs must not keep the process.
+        workers = [threading.Thread(target=loop, daemon=True) for _ in range(min(self._threads, len(items)))]
         for worker in workers:
             worker.start()
         for _ in workers:
             if not finished.acquire(timeout=max(0.0, self._until - time.monotonic())):
+                pending.clear()
+                self.transport.close()
                 break
-        else:
-            self._known.update(found)
-            return
-        pending.clear()
-        self.transport.close()
-        late = f"it did not answer within {self._seconds:g} s"
-        for name in missing:
-            self._known[name] = found.get(name) or self._remembered(name, late)
+        return dict(found)
 
     def _remembered(self, name: str, problem: str) -> Known:
         entry = self._cache.read(name)
