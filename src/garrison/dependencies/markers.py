@@ -15,7 +15,7 @@ _SYSTEMS = (
 )
 _MACHINES = ("x86_64", "aarch64", "arm64", "AMD64")
 _IMPLEMENTATIONS = (("CPython", "cpython"), ("PyPy", "pypy"))
-_LONGEST = 2000
+_LONGEST = 500
 
 
 def overlap(first: str, second: str) -> bool:

@@ -33,6 +33,8 @@ def findings_of(data: "bytes | dict[str, bytes]", name: str = "subject") -> list
         ("-ihttp://packages.example.org/simple", "high"),
         ("--trusted-host packages.example.org", "medium"),
         ("--find-links /tmp/wheels", "low"),
+        ("--find-links https://github.com/mypyc/mypy_mypyc-wheels/releases/expanded_assets/v1", "low"),
+        ("-f https://dl.fbaipublicfiles.com/detectron2/wheels/cu113/torch1.10/index.html", "none"),
         ("x @ https://example.org/x-1.0.whl", "medium"),
         ("x @ http://example.org/x-1.0.whl", "high"),
         ("x @ https://example.org/x-1.0.whl#sha256=" + "a" * 64, "low"),
@@ -122,3 +124,10 @@ def test_a_package_of_a_named_index_is_judged_once() -> None:
 def test_passwords_of_indexes_are_not_shown() -> None:
     line = b"--extra-index-url https://user:hunter2@packages.example.org/simple\n-e git+https://u:hunter2@example.org/x#egg=x\n"
     assert all("hunter2" not in item.message for item in findings_of(line, "requirements.txt"))
+
+
+def test_messages_stay_short_whatever_is_written() -> None:
+    long = "x" * 5_000
+    lines = f"--extra-index-url https://e.example/{long}\n-e ../{long}\n{long} @ https://e.example/{long}.whl\n"
+    found = findings_of(lines.encode(), "requirements.txt")
+    assert len(found) == 3 and all(len(item.message) < 1000 for item in found)

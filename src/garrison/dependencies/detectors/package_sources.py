@@ -1,9 +1,10 @@
 """Judges where the packages that an artifact asks for are to come from."""
 
+import functools
 import ipaddress
 import posixpath
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 
 from garrison.core.facts import Examination, Package, Reference, Requirement
 from garrison.core.findings import Finding, Severity
@@ -18,13 +19,16 @@ _URL = re.compile(
 _REVISION = re.compile(r"@[0-9a-f]{7,64}(?:$|#)")
 _COMMIT = re.compile(r"[@#](?:commit=|semver:)?[0-9a-f]{40}(?:[0-9a-f]{24})?(?:$|[#&])")
 _NAMED = 5
+_SHOWN = 200
+_Folders = Callable[[], Set[str]]
 _HASH = re.compile(r"#.*(?:sha256|sha384|sha512)=[0-9a-f]{16,}")
 
 
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
     """Findings for indexes and sources that whoever controls them can put any package into."""
     read = {examination.subject for examination in examinations}
-    folders = {subject[:end] for subject in read for end in _slashes(subject)}
+    # Few scans have packages that lie in folders, and a large one has very many folders.
+    folders = functools.cache(lambda: frozenset(subject[:end] for subject in read for end in _slashes(subject)))
     for examination in examinations:
         seen: set[tuple[str, str]] = set()
         for place, (rule, severity, message) in _asked(examination, read):
@@ -58,7 +62,7 @@ def _asked(examination: Examination, read: Set[str]) -> Iterator[tuple[str, tupl
             yield fact.place, outcome
 
 
-def _outside(examination: Examination, folders: Set[str]) -> Iterator[Finding]:
+def _outside(examination: Examination, folders: _Folders) -> Iterator[Finding]:
     """One finding for all packages that lie on the author's machine: `pip freeze` writes them by the dozen."""
     found = [
         fact
@@ -66,24 +70,24 @@ def _outside(examination: Examination, folders: Set[str]) -> Iterator[Finding]:
         if type(fact) is Requirement and fact.source and _is_outside(fact.source, examination.subject, folders)
     ]
     if found:
-        names = list(dict.fromkeys(fact.name for fact in found))
+        names = list(dict.fromkeys(fact.name[:_SHOWN] for fact in found))
         some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
         what = f"the package {some} is" if len(names) == 1 else f"{len(names)} packages ({some}) are"
-        message = f"{what} taken from the author's machine, outside of what was scanned: {found[0].source[:200]!r}"
+        message = f"{what} taken from the author's machine, outside of what was scanned: {found[0].source[:_SHOWN]!r}"
         yield finding("package-source", examination.subject, found[0].place, message, severity=Severity.LOW)
 
 
-def _is_outside(location: str, subject: str, folders: Set[str]) -> bool:
+def _is_outside(location: str, subject: str, folders: _Folders) -> bool:
     """Whether a path leaves what was scanned, or the folder that names it where that is all that was."""
     url = _URL.match(location)
     if location.startswith("git@") or (url and url[1].lower() != "file"):
         return False
     path = url[4] if url else location
     target = joined(subject, path)
-    return _path(path, "", "") is not None and target not in folders and target != "."
+    return _path(path, "", "") is not None and target not in folders() and target != "."
 
 
-def _locked(examination: Examination, folders: Set[str]) -> Iterator[Finding]:
+def _locked(examination: Examination, folders: _Folders) -> Iterator[Finding]:
     """One finding for each place that packages of a lock come from, as there may be hundreds of one kind."""
     origins: dict[tuple[str, Severity, str], list[Package]] = {}
     for fact in examination.facts:
@@ -96,7 +100,7 @@ def _locked(examination: Examination, folders: Set[str]) -> Iterator[Finding]:
         yield finding(rule, examination.subject, packages[0].place, f"{what} {text}", severity=severity)
 
 
-def _origin(fact: Package, subject: str, folders: Set[str]) -> tuple[str, Severity, str] | None:
+def _origin(fact: Package, subject: str, folders: _Folders) -> tuple[str, Severity, str] | None:
     """The rule, and what it says of the source; a hash of the file guards against all but who wrote the lock."""
     location, pinned = fact.source, bool(fact.hashes or _COMMIT.search(fact.source))
     if location.startswith("git@"):
@@ -119,7 +123,7 @@ def _origin(fact: Package, subject: str, folders: Set[str]) -> tuple[str, Severi
 
 
 def _index(target: str, option: str) -> tuple[str, Severity, str] | None:
-    what = f"{option or 'a package index'} {target!r}"
+    what = f"{option or 'a package index'} {target[:_SHOWN]!r}"
     if option == "--trusted-host":
         message = f"{what} turns the check of that host's certificate off, so that anyone on the way can answer for it"
         return "package-index", Severity.MEDIUM, message
@@ -138,7 +142,7 @@ def _index(target: str, option: str) -> tuple[str, Severity, str] | None:
         return "package-index", Severity.HIGH, f"{what} {danger}"
     if "$" in host or "{" in host or among(host, path, known().indexes):
         return None
-    if option.lstrip("-")[:1] in "rc" and among(host, path, known().forges):
+    if option in ("-r", "-c", "--find-links") and among(host, path, known().forges):
         return "package-index", Severity.LOW, f"{what} is whatever its branch or tag holds on the day"
     message = f"{what} is not a well-known index: whoever runs it can answer for "
     if option == "explicit index":
@@ -161,7 +165,9 @@ def _danger(scheme: str, host: str) -> str:
 
 def _source(fact: Requirement) -> tuple[str, Severity, str] | None:
     location = fact.source
-    what = f"the package {fact.name!r} is taken from {location!r}" if fact.name != location else f"{location!r}"
+    what = f"{location[:_SHOWN]!r}"
+    if fact.name != location:
+        what = f"the package {fact.name[:_SHOWN]!r} is taken from {what}"
     if location.startswith("git@"):
         return "package-source", Severity.LOW, f"{what} is fetched over ssh, from whatever the branch holds on the day"
     found = _URL.match(location)

@@ -9,6 +9,7 @@ from garrison.core.policy import Policy
 from garrison.dependencies.manifests import Manifests
 
 _NAMED = 3
+_SHOWN = 200
 _CIRCLES = 100
 
 
@@ -21,13 +22,14 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
         way = " → ".join(
             subject.rpartition("/")[2] for subject in [*circle[:_NAMED], *(["…"] if circle[_NAMED:] else [])]
         )
-        message = f"{include.kind} {include.written!r} comes back to where it began: {way} → {include.written}"
+        written = include.written[:_SHOWN]
+        message = f"{include.kind} {written!r} comes back to where it began: {way[:_SHOWN]} → {written}"
         yield finding("requirement-cycle", manifest.subject, include.place, message)
     named = [(manifest, include) for manifest in manifests.by_subject.values() for include in manifest.includes]
     missing = [(manifest, include) for manifest, include in named if include.target not in manifests.read]
     if named:
         shown = "; ".join(
-            f"{include.written} (named in {manifest.subject.rpartition('/')[2]}, {include.place})"
+            f"{include.written[:_SHOWN]} (named in {manifest.subject.rpartition('/')[2]}, {include.place})"
             for manifest, include in missing[:_NAMED]
         )
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
