@@ -5,6 +5,7 @@ on the length: two letters that changed places are hardly ever a name of its own
 letter often is.
 """
 
+import bisect
 import functools
 import os
 import unicodedata
@@ -21,6 +22,9 @@ _ROWS = ("1234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm")
 _LOOKS = frozenset(map(frozenset, ("0o", "1l", "1i", "il", "5s", "3e", "4a", "7t", "8b", "9g", "2z", "6b")))
 _PYTHON = frozenset({"python", "python2", "python3", "py", "py2", "py3"})
 _LONG, _MIDDLE, _SHORT = 9, 6, 5
+_LONGEST = 120
+_MEANT = 500
+"""The rank that names have at least which people mean more often than they download them."""
 _ANY = 1 << 20
 _RANKS: dict[str, tuple[int, int, int]] = {
     "swapped letters": (_ANY, _ANY, _ANY),
@@ -53,6 +57,8 @@ class _Names(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     known: tuple[Known, ...]
     neighbours: dict[str, str]
     """Names that are close to a popular one and no less honest, with what they are."""
+    meant: dict[str, tuple[str, ...]]
+    """By ecosystem: names that people mean more often than their downloads tell, if an index has them at all."""
 
 
 class _Popular(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +101,30 @@ def _popular(ecosystem: str) -> tuple[dict[str, int], str]:
         known = msgspec.json.decode(file.read(), type=_Popular)
     names = " ".join(known.names).split()
     label = {"pypi": "PyPI", "npm": "npm"}[ecosystem]
-    return {name: rank for rank, name in enumerate(names, 1)}, f"{len(names)} popular names of {label}, {known.date}"
+    ranks = {name: rank for rank, name in enumerate(names, 1)}
+    for name in _names().meant.get(ecosystem, ()):
+        ranks[name] = min(ranks.get(name, _MEANT), _MEANT)
+    return ranks, f"{len(names)} popular names of {label}, {known.date}"
+
+
+@functools.cache
+def _sorted(ecosystem: str) -> tuple[list[str], list[str]]:
+    """The popular names in alphabetical order, forwards and backwards."""
+    ranks, _ = _popular(ecosystem)
+    return sorted(ranks), sorted(name[::-1] for name in ranks)
+
+
+def _shared(name: str, names: list[str]) -> int:
+    """How many letters at its beginning the name has in common with some of the sorted names."""
+    at = bisect.bisect_left(names, name)
+    return max((_common(name, other) for other in names[max(at - 1, 0) : at + 1]), default=0)
+
+
+def _common(left: str, right: str) -> int:
+    for at, (one, other) in enumerate(zip(left, right, strict=False)):
+        if one != other:
+            return at
+    return min(len(left), len(right))
 
 
 JUDGED = ("pypi", "npm")
@@ -127,7 +156,7 @@ def likeness(ecosystem: str, name: str) -> Likeness | None:
     if not plain.isascii():
         latin = _latin(plain)
         return Likeness(latin, "letters of another alphabet", confusable=True) if latin in ranks else None
-    if plain.startswith("@"):
+    if plain.startswith("@") or len(plain) > _LONGEST:
         return None
     found = [(ranks[other], other, slip) for other, slip in _others(ecosystem, plain, ranks)]
     near = [one for one in found if one[0] <= _rank(one[2], len(one[1]))]
@@ -151,21 +180,29 @@ def _rank(slip: str, length: int) -> int:
 
 
 def _others(ecosystem: str, name: str, ranks: dict[str, int]) -> Iterator[tuple[str, str]]:
-    """Popular names one slip away, with the slip."""
-    yield from _without_a_letter(name, ranks)
-    yield from _with_a_letter(name, ranks)
-    yield from _with_another_letter(name, ranks)
-    for index in range(len(name) - 1):
-        other = name[:index] + name[index + 1] + name[index] + name[index + 2 :]
+    """Popular names one slip away, with the slip.
+
+    Before the slip some popular name begins like this one, and behind it one ends so: few places are left to try.
+    """
+    forwards, backwards = _sorted(ecosystem)
+    last = _shared(name, forwards)
+    first = max(len(name) - _shared(name[::-1], backwards) - 2, 0)
+    places = range(first, min(last, len(name)) + 1)
+    yield from _without_a_letter(name, ranks, places)
+    yield from _with_a_letter(name, ranks, places)
+    yield from _with_another_letter(name, ranks, places)
+    for index in places:
+        other = name[:index] + name[index + 1 : index + 2] + name[index : index + 1] + name[index + 2 :]
         if other in ranks:
             yield other, "swapped letters"
     yield from _other_parts(ecosystem, name)
 
 
-def _without_a_letter(name: str, ranks: dict[str, int]) -> Iterator[tuple[str, str]]:
-    for index, letter in enumerate(name):
+def _without_a_letter(name: str, ranks: dict[str, int], places: range) -> Iterator[tuple[str, str]]:
+    for index in places:
+        letter = name[index : index + 1]
         other = name[:index] + name[index + 1 :]
-        if other in ranks:
+        if letter and other in ranks:
             doubled = letter in (name[index - 1 : index], name[index + 1 : index + 2])
             if not letter.isdigit():
                 yield other, _kind(letter, "a doubled letter" if doubled else "an added letter")
@@ -173,8 +210,8 @@ def _without_a_letter(name: str, ranks: dict[str, int]) -> Iterator[tuple[str, s
                 yield other, "a digit"
 
 
-def _with_a_letter(name: str, ranks: dict[str, int]) -> Iterator[tuple[str, str]]:
-    for index in range(len(name) + 1):
+def _with_a_letter(name: str, ranks: dict[str, int], places: range) -> Iterator[tuple[str, str]]:
+    for index in places:
         before, after = name[:index], name[index:]
         for letter in _LETTERS:
             if (other := before + letter + after) in ranks:
@@ -185,13 +222,16 @@ def _with_a_letter(name: str, ranks: dict[str, int]) -> Iterator[tuple[str, str]
                     yield other, "a digit"
 
 
-def _with_another_letter(name: str, ranks: dict[str, int]) -> Iterator[tuple[str, str]]:
-    for index, written in enumerate(name):
-        before, after = name[:index], name[index + 1 :]
-        for letter in _LETTERS:
+def _with_another_letter(name: str, ranks: dict[str, int], places: range) -> Iterator[tuple[str, str]]:
+    for index in places:
+        before, written, after = name[:index], name[index : index + 1], name[index + 1 :]
+        for letter in _LETTERS if written else "":
             if (other := before + letter + after) in ranks and letter != written:
                 pair = frozenset((letter, written))
                 if letter.isdigit() and written.isdigit():
+                    # At the end of a name it is a version: `name2` and `name3` are both somebody's.
+                    if after:
+                        yield other, "a digit"
                     continue
                 if pair in _LOOKS:
                     yield other, "a character that looks like another"

@@ -14,7 +14,7 @@ from garrison.dependencies.knowledge.install_code import call_kind, text_kinds
 from garrison.sources.python_calls import Call, Program, text_of
 from garrison.sources.source import Context, Extracted, Source
 
-_HOOK = re.compile(rb"^(?:async )?def (?:build_wheel|build_editable|get_requires_for_build_wheel)\(", re.MULTILINE)
+_HOOK = re.compile(rb"^(?:async )?def (?:build_wheel|build_editable|build_sdist)\(", re.MULTILINE)
 _HEAD = 1 << 17
 _LONGEST = 4 << 20
 _SHOWN = 200
@@ -25,7 +25,10 @@ _FACTS = 2000
 
 def sniff(source: Source) -> bool:
     """Named as pip runs it, or with a function that build frontends call."""
-    return source.name == "setup.py" or bool(_HOOK.search(source.reader.pread(0, _HEAD)))
+    if source.name == "setup.py":
+        return True
+    head = source.reader.pread(0, _HEAD)
+    return b"def build_" in head and bool(_HOOK.search(head))
 
 
 def extract(source: Source, context: Context) -> Extracted:
