@@ -77,7 +77,7 @@ def test_npm_has_its_own_popular_names() -> None:
     found = likeness("npm", "lodahs")
     assert found is not None and found.other == "lodash"
     assert likeness("npm", "lodash") is None and likeness("npm", "@types/nodee") is None
-    assert likeness("npm", "python-chalk") is None
+    assert likeness("npm", "python-chalk") is None and likeness("npm", "graphiql") is None
 
 
 def test_names_on_record() -> None:

@@ -26,6 +26,8 @@ _LONGEST = 120
 _MEANT = 500
 """The rank that names have at least which people mean more often than they download them."""
 _ANY = 1 << 20
+_NPM_MOST, _NPM_STRICTER = 6000, 6
+"""npm has more and shorter names, many each other's neighbours, and fewer of its popular ones are known here."""
 _RANKS: dict[str, tuple[int, int, int]] = {
     "swapped letters": (_ANY, _ANY, _ANY),
     "a doubled letter": (_ANY, _ANY, _ANY),
@@ -159,7 +161,7 @@ def likeness(ecosystem: str, name: str) -> Likeness | None:
     if plain.startswith("@") or len(plain) > _LONGEST:
         return None
     found = [(ranks[other], other, slip) for other, slip in _others(ecosystem, plain, ranks)]
-    near = [one for one in found if one[0] <= _rank(one[2], len(one[1]))]
+    near = [one for one in found if one[0] <= _rank(ecosystem, one[2], len(one[1]))]
     if not near:
         return None
     _, other, slip = min(near)
@@ -172,11 +174,16 @@ def _latin(name: str) -> str:
     return normalise_name("pypi", plain.translate(_confusable()))
 
 
-def _rank(slip: str, length: int) -> int:
+def _rank(ecosystem: str, slip: str, length: int) -> int:
+    """The rank that the other name must have for this slip to count."""
     long, middle, short = _RANKS[slip]
     if length < _SHORT:
-        return 1000 if length == _SHORT - 1 and slip == "swapped letters" else 0
-    return long if length >= _LONG else middle if length >= _MIDDLE else short
+        rank = 1000 if length == _SHORT - 1 and slip == "swapped letters" else 0
+    else:
+        rank = long if length >= _LONG else middle if length >= _MIDDLE else short
+    if ecosystem == "npm":
+        return 0 if slip == "its parts in another order" else min(rank, _NPM_MOST) // _NPM_STRICTER
+    return rank
 
 
 def _others(ecosystem: str, name: str, ranks: dict[str, int]) -> Iterator[tuple[str, str]]:
