@@ -17,7 +17,11 @@ _TARBALL = re.compile(
 
 def of_python(address: str, name: str, version: str) -> bool:
     """Whether a wheel or an sdist has the name and the release of the package, however it spells them."""
-    file = re.split(r"[?#]", address, maxsplit=1)[0].rpartition("/")[2]
+    file = address.rpartition("/")[2]
+    usual = f"{name.replace('-', '_')}-{version}"
+    if file.startswith(usual) and (file.startswith("-", len(usual)) or file[len(usual) :] == ".tar.gz"):
+        return True
+    file = re.split(r"[?#]", file, maxsplit=1)[0]
     if file.endswith(".whl"):
         own, _, rest = file.partition("-")
     elif _SDIST.search(file) and (length := _prefix(file, name)):

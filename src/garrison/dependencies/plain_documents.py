@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _EVENTS = 5_000_000
 _DUPLICATES = 5
+_SLOW = 24 << 20
+"""Characters that the general reader of TOML is given; it takes some seconds for that many."""
 
 
 def text_of(source: "Source", context: "Context") -> str:
@@ -27,12 +29,19 @@ def text_of(source: "Source", context: "Context") -> str:
         raise Malformed(f"no text in UTF-8: {error.reason} at {error.start:#x}") from None
 
 
-def toml(text: str, *keys: str) -> dict[str, Any]:
+def toml(text: str, context: "Context", *keys: str) -> dict[str, Any]:
     """The document, which has one of these keys, or `Malformed`."""
     import tomllib
 
+    from garrison.dependencies import machine_toml
+
     try:
-        return mapping(tomllib.loads(text), *keys)
+        document = machine_toml.read(text, context.check_time)
+        if document is None:
+            if len(text) > _SLOW:
+                raise LimitExceeded("buffer", f"TOML of more than {_SLOW} characters that no tool wrote")
+            document = tomllib.loads(text)
+        return mapping(document, *keys)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"not valid TOML: {str(error)[:120]}") from None
 

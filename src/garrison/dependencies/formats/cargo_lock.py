@@ -21,7 +21,7 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """The packages that it fixes. Those without a source are the workspace's own."""
     text = text_of(source, context)
-    document = toml(text, "package", "root", "version", "metadata")
+    document = toml(text, context, "package", "root", "version", "metadata")
     packages = tables(document.get("package"))
     checksums = table(document.get("metadata"))
     found = Locked("cargo-lock")

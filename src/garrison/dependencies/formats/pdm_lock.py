@@ -24,7 +24,7 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """The packages that it fixes."""
     text = text_of(source, context)
-    document = toml(text, "package", "metadata")
+    document = toml(text, context, "package", "metadata")
     metadata = table(document.get("metadata"))
     files = table(metadata.get("files"))
     found = Locked("pdm-lock")

@@ -22,7 +22,7 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """The packages that it fixes."""
     text = text_of(source, context)
-    document = toml(text, "package", "metadata")
+    document = toml(text, context, "package", "metadata")
     metadata = table(document.get("metadata"))
     files = table(metadata.get("files")) or table(metadata.get("hashes"))
     extras = _extras(table(document.get("extras")))

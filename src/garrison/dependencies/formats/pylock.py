@@ -30,7 +30,7 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """The packages that it fixes."""
     text = text_of(source, context)
-    document = toml(text, "packages", "lock-version")
+    document = toml(text, context, "packages", "lock-version")
     found = Locked("pylock")
     found.details["lock version"] = word(document.get("lock-version"))
     found.details["created by"] = word(document.get("created-by"))[:100]

@@ -33,7 +33,7 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """The packages that it fixes."""
     text = text_of(source, context)
-    document = toml(text, "package", "version")
+    document = toml(text, context, "package", "version")
     packages = tables(document.get("package"))
     found = Locked("uv-lock")
     found.details["lock version"] = str(document.get("version", ""))[:20]
