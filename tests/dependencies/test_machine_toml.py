@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from garrison.dependencies import machine_toml
@@ -105,6 +105,7 @@ def test_what_is_odd_is_left_to_the_general_reader(text: str) -> None:
     assert same(text)
 
 
+@settings(deadline=None)
 @given(damaged(SAMPLE))
 def test_damage_never_makes_a_difference(data: bytes) -> None:
     assert same(data.decode("latin-1"))
@@ -113,6 +114,7 @@ def test_damage_never_makes_a_difference(data: bytes) -> None:
 LINES = st.lists(st.sampled_from([*SAMPLE.decode().split("\n"), "]", "a = [", "[a]", "[[a]]", "[a.b]", "{a = 1},"]))
 
 
+@settings(deadline=None)
 @given(LINES)
 def test_lines_in_any_order_never_make_a_difference(lines: list[str]) -> None:
     assert same("\n".join(lines))

@@ -1,7 +1,7 @@
 """Package URLs are those of the specification, whoever wrote the parts."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from packageurl import PackageURL as Reference
 
@@ -127,6 +127,7 @@ def test_ecosystems_have_the_names_of_osv(type: str, distribution: str, ecosyste
 PARTS = st.text(alphabet="abAZ09._-~+@: %?#é&=", min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["cargo", "conda", "cran", "generic", "maven"]), PARTS, PARTS)
 def test_parts_agree_with_the_reference_implementation(type: str, name: str, version: str) -> None:
     name, version = name.strip(), version.strip()
@@ -136,6 +137,7 @@ def test_parts_agree_with_the_reference_implementation(type: str, name: str, ver
         assert str(ours) == theirs.to_string()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_package_url_or_said_to_be_none(text: str) -> None:
     for candidate in (text, f"pkg:{text}", f"pkg:npm/{text}"):

@@ -1,6 +1,6 @@
 """Cargo's locks of every version."""
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Artifact, Package
 from tests.support import assert_no_failure, damaged, facts_of, findings_of
@@ -79,6 +79,7 @@ def test_the_first_version_keeps_checksums_apart() -> None:
     assert details["workspace packages"] == 1
 
 
+@settings(deadline=None)
 @given(damaged(FOUR.encode(), ONE.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "Cargo.lock")

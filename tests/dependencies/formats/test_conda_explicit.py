@@ -1,6 +1,6 @@
 """Explicit lists: an address says all."""
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of
@@ -41,6 +41,7 @@ def test_other_lines_are_counted_and_prose_is_no_list() -> None:
     assert "conda-explicit" not in examine_bytes(b"An\n@EXPLICIT\nlist\n", "a.txt")[-1].formats
 
 
+@settings(deadline=None)
 @given(damaged(LOCK))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "spec.txt")

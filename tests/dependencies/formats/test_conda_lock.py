@@ -1,6 +1,6 @@
 """conda-lock: one package for all its platforms."""
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Artifact, Package
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
@@ -76,6 +76,7 @@ def test_another_version_is_not_read_as_this_one() -> None:
     assert examine_bytes(LOCK.replace("version: 1\nmeta", "version: 9\nmeta").encode(), "conda-lock.yml")[-1].reason
 
 
+@settings(deadline=None)
 @given(damaged(LOCK.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "conda-lock.yml")

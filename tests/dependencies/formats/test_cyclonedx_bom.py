@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from garrison.core.facts import Artifact, OperatingSystem, Package
@@ -158,6 +158,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_any_types_end_in_a_state(value: object) -> None:
     document = {"bomFormat": "CycloneDX", "metadata": value, "components": value, "dependencies": value}
@@ -165,6 +166,7 @@ def test_any_types_end_in_a_state(value: object) -> None:
     assert_no_failure(json.dumps(document | {"components": [value, {"type": "data", "data": value}]}).encode(), "x")
 
 
+@settings(deadline=None)
 @given(damaged(json.dumps(BILL).encode(), XML.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "bom")

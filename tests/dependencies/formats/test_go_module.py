@@ -1,7 +1,7 @@
 """Go's modules: what takes part in the build, after replacements."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Artifact, Package, Requirement
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of
@@ -69,6 +69,7 @@ def test_what_go_would_not_read_is_said(text: bytes) -> None:
     assert examine_bytes(text, "go.mod")[-1].state != "examined"
 
 
+@settings(deadline=None)
 @given(damaged(MODULE, SUMS))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "go.mod")

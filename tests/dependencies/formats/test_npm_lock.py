@@ -5,7 +5,7 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from garrison.core.facts import Artifact, Package, Requirement
@@ -174,6 +174,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_any_types_end_in_a_state(value: object) -> None:
     assert_no_failure(
@@ -182,6 +183,7 @@ def test_any_types_end_in_a_state(value: object) -> None:
     assert_no_failure(json.dumps(value).encode(), "package-lock.json")
 
 
+@settings(deadline=None)
 @given(damaged(json.dumps(three()).encode(), json.dumps(ONE).encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "package-lock.json")

@@ -1,6 +1,6 @@
 """PDM's locks, new and old."""
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package
 from tests.support import assert_no_failure, damaged, facts_of, findings_of
@@ -78,6 +78,7 @@ def test_old_locks_name_files_at_the_end() -> None:
     assert toml.hashes == (HASH,) and toml.dependencies == ("six",) and toml.place == "line 1"
 
 
+@settings(deadline=None)
 @given(damaged(LOCK.encode(), OLD.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "pdm.lock")

@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package, Requirement
 from tests.support import assert_no_failure, damaged, facts_of, findings_of, worst
@@ -50,6 +50,11 @@ def test_only_the_unknown_index_is_said() -> None:
     ]
 
 
+def test_an_index_whose_certificate_is_not_checked_is_said() -> None:
+    text = TEXT.replace('"verify_ssl": true', '"verify_ssl": false', 1)
+    assert ("package-index", "medium") in [(i.rule, i.severity) for i in findings_of(text.encode(), "Pipfile.lock")]
+
+
 def test_a_package_that_stands_twice_is_said() -> None:
     text = TEXT.replace('"pytest": {', '"pytest": {"version": "==1"}, "pytest": {')
     found = findings_of(text.encode(), "Pipfile.lock")
@@ -65,6 +70,7 @@ def test_wrong_types_are_no_failure() -> None:
         assert_no_failure(text.encode(), "Pipfile.lock")
 
 
+@settings(deadline=None)
 @given(damaged(TEXT.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "Pipfile.lock")

@@ -1,6 +1,6 @@
 """pixi's locks, of the versions that are about."""
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package
 from tests.support import assert_no_failure, damaged, facts_of, findings_of, worst
@@ -81,6 +81,7 @@ def test_addresses_of_other_packages_are_found() -> None:
         assert worst(findings_of(FOUR.replace(honest, hostile).encode(), "pixi.lock")) == "high"
 
 
+@settings(deadline=None)
 @given(damaged(SIX.encode(), FOUR.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "pixi.lock")

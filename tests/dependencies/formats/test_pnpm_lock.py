@@ -149,6 +149,11 @@ def test_groups_aliases_and_what_is_of_no_registry() -> None:
     assert nine["mocha"].source == "https://npm.example.org" and nine["express"].place == "packages.express@4.18.2"
 
 
+def test_the_host_of_another_registry_is_no_part_of_the_name() -> None:
+    text = FIVE.replace("  /mocha/10.0.0:", "  npm.example.org/mocha/10.0.0:")
+    assert packages(text)["mocha"].version == "10.0.0"
+
+
 def test_a_tarball_of_another_package_is_found() -> None:
     hostile = NINE.replace("mocha/-/mocha-10.0.0", "mocah/-/mocah-10.0.0")
     found = findings_of(hostile.encode(), "pnpm-lock.yaml")

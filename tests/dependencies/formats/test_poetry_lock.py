@@ -1,7 +1,7 @@
 """Poetry's locks of every version name the same packages."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package, Requirement
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
@@ -161,6 +161,7 @@ def test_a_source_without_a_version_is_asked_for_from_there() -> None:
     assert [(fact.name, fact.source) for fact in asked] == [("x", "git+https://example.org/x")]
 
 
+@settings(deadline=None)
 @given(damaged(TWO_ONE.encode(), ONE_ONE.encode(), OLDEST.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "poetry.lock")

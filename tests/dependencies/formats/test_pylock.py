@@ -1,7 +1,7 @@
 """Standard lock files of Python."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package, Requirement
 from tests.support import assert_no_failure, damaged, facts_of, findings_of, worst
@@ -76,6 +76,7 @@ def test_files_of_other_packages_or_places(honest: str, hostile: str, rule: str)
     assert [item.rule for item in found] == [rule] and worst(found) == "high"
 
 
+@settings(deadline=None)
 @given(damaged(LOCK.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "pylock.toml")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import OperatingSystem, Package
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of
@@ -109,6 +109,7 @@ def test_each_form_lists_the_same(form: str) -> None:
     assert findings_of(data, "bill") == []
 
 
+@settings(deadline=None)
 @given(damaged(*(form.encode() for form in FORMS.values())))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "bill")

@@ -2,7 +2,7 @@
 
 import json
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Artifact, Package
 from tests.support import assert_no_failure, damaged, facts_of, findings_of
@@ -67,6 +67,7 @@ def test_models_and_data_sets_go_to_the_inventory() -> None:
     assert found["spdx-document"] == {"packages": 2, "specification": "SPDX-3.0.1"}
 
 
+@settings(deadline=None)
 @given(damaged(TEXT))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "x")

@@ -1,7 +1,7 @@
 """uv's locks: what they fix, who asks for it, and addresses that are not what they say."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package
 from tests.support import assert_no_failure, damaged, facts_of, findings_of, worst
@@ -149,6 +149,7 @@ def test_a_mirror_that_the_lock_names_is_no_injection() -> None:
     assert findings_of(text.encode(), "uv.lock") == []
 
 
+@settings(deadline=None)
 @given(damaged(LOCK.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "uv.lock")

@@ -1,7 +1,7 @@
 """Yarn's locks, of version 1 and of later Yarn."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from garrison.core.facts import Package
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
@@ -132,6 +132,7 @@ def test_other_text_is_no_lock() -> None:
     assert examine_bytes(CLASSIC.encode(), "renamed")[-1].formats[0] == "yarn-lock"
 
 
+@settings(deadline=None)
 @given(damaged(CLASSIC.encode(), BERRY.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "yarn.lock")

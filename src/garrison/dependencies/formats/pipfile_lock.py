@@ -6,7 +6,8 @@ Source: pypa/pipenv `utils/locking.py`, pipfile specification 6.
 import re
 from typing import Any
 
-from garrison.dependencies.locked import Locked, Origin, index, version_control
+from garrison.core.facts import Reference
+from garrison.dependencies.locked import Locked, Origin, index, public, version_control
 from garrison.dependencies.plain_documents import duplicates, json, mapping, table, tables, text_of, word, words
 from garrison.sources.source import Context, Extracted, Source
 
@@ -29,6 +30,10 @@ def extract(source: Source, context: Context) -> Extracted:
     yield from duplicates(repeated)
     meta = table(document.get("_meta"))
     indexes = {word(one.get("name")): word(one.get("url")) for one in tables(meta.get("sources"))}
+    for number, one in enumerate(tables(meta.get("sources"))):
+        if one.get("verify_ssl") is False and (url := word(one.get("url"))):
+            place = f"_meta.sources[{number}]"
+            yield Reference(target=public(url), role="package-index", detail="--trusted-host", place=place)
     found = Locked("pipfile-lock")
     found.details["specification"] = str(meta.get("pipfile-spec", ""))[:20]
     for category, packages in document.items():
@@ -41,11 +46,11 @@ def extract(source: Source, context: Context) -> Extracted:
 def _add(found: Locked, category: str, packages: dict[str, Any], indexes: dict[str, str]) -> None:
     for name, entry in packages.items():
         package = table(entry)
-        version = word(package.get("version"))
+        version = word(package.get("version")).lstrip("=").strip()
         found.add(
             "pypi",
             name,
-            version.lstrip("=").strip(),
+            "" if version == "*" else version,
             place=f"{category}.{name}",
             origin=_origin(package, indexes),
             hashes=words(package.get("hashes")),

@@ -87,7 +87,10 @@ def _identity(key: str, entry: dict[str, Any], *, old: bool) -> tuple[str, str, 
     else:
         at = plain.find("@", 1)
         path, version = (plain[:at], plain[at + 1 :]) if at > 0 else (plain, "")
-    if ":" in version or "/" in version or (old and not key.startswith("/")):
+    if old and not key.startswith("/") and "name" not in entry:
+        # Of another registry: its host comes first.
+        path = path.partition("/")[2]
+    if ":" in version or "/" in version:
         version = ""
     return word(entry.get("name")) or path, word(entry.get("version")) or version, plain
 

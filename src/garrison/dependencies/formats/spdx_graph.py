@@ -12,7 +12,7 @@ from garrison.dependencies.plain_documents import duplicates, json, table, table
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 16
-_CONTEXT = re.compile(rb'"@context"\s*:\s*\[?\s*"https?://spdx\.(?:org|github\.io)/[^"]*3\.\d')
+_CONTEXT = re.compile(rb'"@context"\s*:\s*\[?\s*"https?://spdx\.(?:org|github\.io)/[^"]*(?:3\.\d|spdx-3)')
 _KINDS = {
     "software_Package": "",
     "ai_AIPackage": "machine-learning-model",
