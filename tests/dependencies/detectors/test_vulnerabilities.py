@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from garrison.core.facts import Examination, Package, Release
+from garrison.core.facts import Examination, Package, Release, Setting
 from garrison.core.findings import Check, Finding
 from garrison.core.judgement import judge
 from garrison.core.policy import PackagePolicy, Policy
@@ -231,4 +231,31 @@ def test_a_notice_about_several_vulnerabilities_is_left_out_where_each_is_there(
     ]
     assert all(one.message.startswith("openssl (libssl3) 1.0-1: ") for one in found)
     assert found[0].fix == "Upgrade openssl (libssl3) to 1.0-2, the least version that clears all 3."
+    assert check.checked == 1
+
+
+def test_what_a_live_patch_has_closed_is_told_but_does_not_deny(judged: Judge) -> None:
+    documents = [advisory("CVE-2024-1086", **CRITICAL), advisory("CVE-2024-2", **CRITICAL)]
+    for one in documents:
+        one["affected"][0]["package"] = {"ecosystem": "Debian:12", "name": "linux"}
+    kernel = Package(
+        purl="pkg:deb/debian/linux@1.0-1",
+        ecosystem="deb",
+        name="linux",
+        version="1.0-1",
+        state="installed",
+        distribution="debian:12",
+        place="running kernel 1.0",
+    )
+    patched = Setting(topic="livepatch-fixed", name="CVE-2024-1086", value="patched")
+    host = Examination(subject="host:", facts=[kernel, patched])
+    other = Examination(subject="other.tar", facts=[kernel])
+    found, check = judged({}, *documents, more=(host, other))
+    told = {(one.subject, one.message.split()[2], str(one.severity), "patched live" in one.message) for one in found}
+    assert told == {
+        ("host:", "CVE-2024-1086", "info", True),
+        ("host:", "CVE-2024-2", "critical", False),
+        ("other.tar", "CVE-2024-1086", "critical", False),
+        ("other.tar", "CVE-2024-2", "critical", False),
+    }
     assert check.checked == 1

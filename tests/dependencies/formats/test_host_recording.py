@@ -1,12 +1,13 @@
 import io
 import tarfile
 import time
+from pathlib import Path
 
 import lz4.frame
 from hypothesis import given, settings
 
 from garrison.core.facts import Anomaly, OperatingSystem, Package, Setting
-from tests.dependencies import host_samples
+from tests.dependencies import host_samples, rpm_samples
 from tests.dependencies.host_samples import DEBIAN, UBUNTU, kernel, recording, status
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of
 
@@ -45,6 +46,9 @@ def test_a_root_that_does_not_run_answers_only_what_is_on_disk() -> None:
     found = settings_of(recording({"/etc/os-release": DEBIAN}, kind="root"))
     assert found["kernel", "running"].state == found["firmware", "HSI"].state == "not-applicable"
     assert found["secure-boot", "state"].state == "not-applicable"
+    table = "# <target> <source>\nroot_crypt UUID=1 none luks\n"
+    crypt = settings_of(recording({"/etc/crypttab": table}, kind="root"))
+    assert value(crypt, "disk-encryption", "opened at start") == "root_crypt"
 
 
 def test_the_running_kernel_is_named_as_advisories_name_it() -> None:
@@ -82,6 +86,17 @@ def test_a_kernel_that_no_package_brought_is_said_to_be_unknown() -> None:
     files = {"/etc/os-release": DEBIAN, "/var/lib/dpkg/status": status(("bash", "5", "bash")), **kernel("6.18.44-own")}
     found = settings_of(recording(files))
     assert found["kernel", "package"].state == "absent" and found["reboot", "needed"].state == "absent"
+
+
+def test_kernels_of_rpm_and_the_newer_one_that_waits(tmp_path: Path) -> None:
+    headers = [rpm_samples.header("kernel-core", "5.14.0", f"{build}.el9") for build in ("427.13.1", "427.9.1", "99")]
+    system = 'ID="rocky"\nVERSION_ID="9.4"\n'
+    files: dict[str, str | bytes] = {"/etc/os-release": system, **kernel("5.14.0-427.9.1.el9.x86_64")}
+    files["/var/lib/rpm/rpmdb.sqlite"] = rpm_samples.sqlite(tmp_path, headers)
+    found = settings_of(recording(files))
+    assert value(found, "kernel", "package") == "kernel-core 5.14.0-427.9.1.el9"
+    assert value(found, "reboot", "needed") == "yes: 5.14.0-427.13.1.el9.x86_64 is installed"
+    assert found["security-updates", "lists"].state == "absent", "only apt's lists are read"
 
 
 def test_restarts_that_other_tools_ask_for() -> None:

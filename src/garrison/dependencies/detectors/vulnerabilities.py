@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from garrison.core.errors import GarrisonError
-from garrison.core.facts import Examination, Release
+from garrison.core.facts import Examination, Release, Setting
 from garrison.core.findings import Check, Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
@@ -51,7 +51,7 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
         return
     try:
         with Database.open(policy.packages.database) as database:
-            yield from _judged(database, packages, _latest(examinations), policy)
+            yield from _judged(database, packages, _latest(examinations), _patched_live(examinations), policy)
     except GarrisonError as error:
         yield Check(name=NAME, checked=0, total=total, reason=str(error), gap=True)
 
@@ -66,8 +66,18 @@ def _latest(examinations: Sequence[Examination]) -> dict[str, str]:
     }
 
 
+def _patched_live(examinations: Sequence[Examination]) -> dict[str, set[str]]:
+    """By host, the vulnerabilities of its running kernel that a live patch has closed until the next restart."""
+    found: dict[str, set[str]] = {}
+    for examination in examinations:
+        for fact in examination.facts:
+            if type(fact) is Setting and fact.topic == "livepatch-fixed" and fact.state == "value":
+                found.setdefault(examination.subject, set()).add(fact.name)
+    return found
+
+
 def _judged(
-    database: Database, packages: Packages, latest: dict[str, str], policy: Policy
+    database: Database, packages: Packages, latest: dict[str, str], patched: dict[str, set[str]], policy: Policy
 ) -> Iterator[Finding | Check]:
     matches = list(_matches(database, packages.definite))
     suspects = list(_malicious_whatever_version(database, packages.indefinite))
@@ -77,7 +87,7 @@ def _judged(
     for match in matches:
         found = _vulnerabilities(match.affected, advisories)
         more = [latest[match.package.name]] if match.package.name in latest else []
-        yield from _findings(match, found, more)
+        yield from _findings(match, found, more, patched)
         left = _undecided(match, found, advisories)
         unclear += len(left)
         yield from _undetermined(match.package, left)
@@ -158,7 +168,9 @@ def _preference(id: str) -> tuple[int, str]:
     return next((rank for rank, prefix in enumerate(_IDS) if id.startswith(prefix)), len(_IDS)), id
 
 
-def _findings(match: _Match, found: Sequence[_Vulnerability], more: Sequence[str]) -> Iterator[Finding]:
+def _findings(
+    match: _Match, found: Sequence[_Vulnerability], more: Sequence[str], patched: dict[str, set[str]]
+) -> Iterator[Finding]:
     package = match.package
     harmful = [one for one in found if any(advisory.malicious for advisory in one.advisories)]
     for one in harmful:
@@ -170,7 +182,11 @@ def _findings(match: _Match, found: Sequence[_Vulnerability], more: Sequence[str
     fix = _fix(package, rest, match.known.upgrade(package.version, [entry.id for entry in match.affected], more))
     for one in rest:
         severity, detail = _severity(one)
-        yield from _stated("vulnerable-package", package.places, _message(match, one, detail), severity, fix, one.id)
+        live = [where for where in package.places if not patched.get(where.subject, set()).isdisjoint(one.names)]
+        for places, state in ((live, ", patched live until the restart"), (package.places, "")):
+            left = [where for where in places if state or where not in live]
+            message = _message(match, one, detail + state)
+            yield from _stated("vulnerable-package", left, message, Severity.INFO if state else severity, fix, one.id)
 
 
 def _stated(
