@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from garrison.core.facts import Package
-from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of
+from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
 
 STATUS = b"""Package: libssl3
 Status: install ok installed
@@ -68,6 +68,12 @@ def test_a_paragraph_without_a_version_is_said_and_the_others_stay() -> None:
     broken = STATUS.replace(b"Version: 2:7.1-3\n", b"")
     assert set(packages(broken)) == {"libssl3"}
     assert examine_bytes(broken, "status")[0].state == "partial"
+
+
+def test_a_yaml_document_cannot_dress_as_one() -> None:
+    text = STATUS.split(b"Conffiles")[0] + b"model: !!python/object/apply:os.system ['id']\n"
+    assert examine_bytes(text, "model.yaml")[0].formats != ["dpkg-status"]
+    assert worst(findings_of(text, "model.yaml")) in ("high", "critical")
 
 
 @given(data=damaged(STATUS))

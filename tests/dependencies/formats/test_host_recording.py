@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from garrison.core.facts import Anomaly, OperatingSystem, Package, Setting
 from tests.dependencies import host_samples, rpm_samples
 from tests.dependencies.host_samples import DEBIAN, UBUNTU, kernel, recording, status
-from tests.support import assert_no_failure, damaged, examine_bytes, facts_of
+from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
 
 
 def settings_of(data: bytes) -> dict[tuple[str, str], Setting]:
@@ -247,6 +247,14 @@ def test_links_in_a_recording_are_not_followed_and_said() -> None:
     assert settings_of(with_member(link))["boot-options", "kernel"].state == "absent"
     up = tarfile.TarInfo("files/../../etc/passwd")
     assert any(isinstance(f, Anomaly) and f.what == "path-traversal" for f in facts_of(with_member(up), "host.tar"))
+
+
+def test_a_model_behind_the_first_entry_of_a_recording_is_examined_all_the_same() -> None:
+    pickle = b"cposix\nsystem\n(S'id'\ntR."
+    for name in ("data.pkl", "./weights/model.pkl", "files/etc/model.pkl", "files/sys/class/tpm/a/b/tpm_version_major"):
+        member = tarfile.TarInfo(name)
+        member.size = len(pickle)
+        assert worst(findings_of(with_member(member, pickle), "model.tar")) == "critical", name
 
 
 def test_a_recording_that_breaks_off_or_lies_is_said_to_be_one() -> None:

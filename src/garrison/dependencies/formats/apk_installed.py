@@ -8,15 +8,15 @@ from garrison.core.facts import Artifact
 from garrison.dependencies.databases import apk
 from garrison.sources.source import Context, Extracted, Source
 
-_INDEX = "APKINDEX"
+_NAME = "installed"
 
 
 def sniff(source: Source) -> bool:
-    """A checksum first, then a name and a version; the index of a repository begins alike."""
+    """Its name, which apk goes by, and a checksum first, then a name and a version."""
+    if source.name != _NAME:
+        return False
     head = source.reader.pread(0, 4096)
-    return (
-        head.startswith((b"C:Q", b"P:")) and b"\nV:" in head and b"P:" in head and b"\nA:" in head
-    ) and source.name != _INDEX
+    return head.startswith((b"C:Q", b"P:")) and b"P:" in head and b"\nV:" in head
 
 
 def extract(source: Source, context: Context) -> Extracted:

@@ -11,15 +11,16 @@ from garrison.dependencies.databases import dpkg
 from garrison.sources.source import Context, Extracted, Source
 
 _FIRST = re.compile(rb"Package: [^\n]+\n(?:[^\n]+\n)*?Status: \w+ \w+ [\w-]+\n").match
-_BACKUPS = ("status-old",)
+_NAME = "status"
 
 
 def sniff(source: Source) -> bool:
-    """Its first paragraph tells a package's status, or it lies in `status.d`; the copy of yesterday is none."""
-    head = source.reader.pread(0, 4096)
-    if not head.startswith(b"Package: ") or source.name in _BACKUPS:
+    """Its name, which dpkg goes by, and a first paragraph that tells a package's status; or it lies in `status.d`."""
+    many = source.name == _NAME
+    if not many and "/status.d/" not in f"/{source.subject}":
         return False
-    return bool(_FIRST(head)) or "/status.d/" in f"/{source.subject}"
+    head = source.reader.pread(0, 4096)
+    return bool(_FIRST(head)) if many else head.startswith(b"Package: ")
 
 
 def extract(source: Source, context: Context) -> Extracted:

@@ -13,6 +13,7 @@ from garrison.sources.source import Context, Extracted, Source
 def extract(source: Source, context: Context) -> Extracted:
     """What each probe says, and the databases of packages to be examined in turn."""
     recording = Recording(source, context)
+    yield from recording.others
     installed = Installed(recording)
     system = recording.system
     yield Artifact(

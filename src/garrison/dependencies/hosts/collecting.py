@@ -3,17 +3,15 @@
 import contextlib
 import datetime
 import fnmatch
-import functools
 import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-import msgspec
-
 from garrison.core.errors import UsageError
 from garrison.dependencies.hosts import commands
+from garrison.dependencies.hosts.collection import WantedPath, collection
 from garrison.dependencies.hosts.recording import Header, write
 
 _SECONDS = 10.0
@@ -25,32 +23,6 @@ _LISTENING = "0A"
 _LIBRARY = re.compile(
     r"^[0-9a-f]+-[0-9a-f]+ ..x. \S+ \S+ \d+ +(/(?:usr|lib|lib64|opt)/\S*\.so[\d.]*) \(deleted\)$", re.M
 )
-
-
-class _Path(msgspec.Struct, frozen=True):
-    path: str
-    live: bool = False
-    names: tuple[str, ...] = ()
-    """When given, the only last parts of the pattern's matches that count."""
-
-
-class _Command(msgspec.Struct, frozen=True):
-    name: str
-    argv: tuple[str, ...]
-
-
-class _Known(msgspec.Struct, frozen=True):
-    reason: str
-    files: tuple[_Path, ...]
-    listings: tuple[_Path, ...]
-    commands: tuple[_Command, ...]
-
-
-@functools.cache
-def _known() -> _Known:
-    path = os.path.join(os.path.dirname(os.path.dirname(__file__)), "knowledge", "host_collection.json")
-    with open(path, "rb") as file:
-        return msgspec.json.decode(file.read(), type=_Known)
 
 
 def record(file: IO[bytes], root: str = "/", directories: Sequence[str] = commands.DIRECTORIES) -> None:
@@ -74,13 +46,13 @@ def _now() -> str:
 
 
 def _collected(root: str, live: bool, unreadable: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    for wanted in _known().files:
+    for wanted in collection().files:
         if live or not wanted.live:
             for path in _matches(root, wanted):
                 data = _read(root, path, unreadable)
                 if data is not None:
                     yield f"files{path}", data
-    for wanted in _known().listings:
+    for wanted in collection().listings:
         place = _resolved(root, wanted.path) if live or not wanted.live else None
         if place is not None:
             with contextlib.suppress(OSError):
@@ -88,7 +60,7 @@ def _collected(root: str, live: bool, unreadable: dict[str, str]) -> Iterator[tu
                 yield f"listings{wanted.path}", "\n".join(names[:_MOST]).encode("utf-8", "backslashreplace")
 
 
-def _matches(root: str, wanted: _Path) -> list[str]:
+def _matches(root: str, wanted: WantedPath) -> list[str]:
     """The paths below the root that a pattern names."""
     found = [""]
     for part in wanted.path.strip("/").split("/"):
@@ -217,7 +189,7 @@ def _printed(directories: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """What the commands print, run side by side."""
     import concurrent.futures
 
-    known = _known().commands
+    known = collection().commands
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         results = pool.map(lambda command: commands.run(command.argv, _SECONDS, directories), known)
         for command, said in zip(known, results, strict=True):

@@ -14,6 +14,7 @@ import msgspec
 from garrison.core.errors import ExaminationError, Malformed
 from garrison.core.facts import Anomaly, OperatingSystem, Setting
 from garrison.dependencies.hosts import MARKER
+from garrison.dependencies.hosts.collection import belongs
 from garrison.sources.containers import tar
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Source
@@ -76,14 +77,19 @@ class Recording:
     def __init__(self, source: Source, context: Context) -> None:
         self._readers: dict[str, Reader] = {}
         self.anomalies: list[Anomaly] = []
+        self.others: list[Source] = []
+        """Members that no recording has: whoever puts a recording's first entry before a model hides nothing."""
         self.broken: ExaminationError | None = None
         """Why not all of the archive could be read; what came before stays."""
         self.context = context
         try:
             for item in tar.extract(source, context):
                 if isinstance(item, Source):
-                    name = item.subject.removeprefix(f"{source.subject}!/")
-                    self._readers[name.removeprefix("./")] = item.reader
+                    name = item.subject.removeprefix(f"{source.subject}!/").removeprefix("./")
+                    if belongs(name):
+                        self._readers[name] = item.reader
+                    else:
+                        self.others.append(item)
                 elif isinstance(item, Anomaly):
                     self.anomalies.append(item)
         except ExaminationError as error:
