@@ -10,14 +10,13 @@ from garrison.core.errors import GarrisonError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from garrison.core.facts import Examination
     from garrison.core.policy import Policy
     from garrison.dependencies.advisories.database import Database
     from garrison.dependencies.fixing.files import Changed
     from garrison.dependencies.fixing.planning import Change, Left, Lock, Plan
-    from garrison.dependencies.index.client import Known
 
 _NAMES = 4
 
@@ -32,7 +31,7 @@ def configure(parser: Parser) -> None:
 
 def run(arguments: "argparse.Namespace") -> int:
     from garrison.core.policy_file import find_policy, load_policy
-    from garrison.dependencies.advisories.database import Database, DatabaseMissing
+    from garrison.dependencies.advisories.database import Database
     from garrison.dependencies.fixing.files import apply
     from garrison.dependencies.fixing.planning import plan
 
@@ -41,11 +40,10 @@ def run(arguments: "argparse.Namespace") -> int:
     examinations, unread = _examined(arguments.paths, policy)
     try:
         database = Database.open(policy.packages.database)
-    except DatabaseMissing as error:
+    except GarrisonError as error:
         raise UsageError(str(error)) from None
     with database:
-        asked = _asked(examinations, database, policy) if arguments.online else None
-        planned = plan(examinations, database, asked)
+        planned = _online(examinations, database, policy) if arguments.online else plan(examinations, database)
         files, refused = apply(planned.changes, _read)
         against = "; ".join(source.described() for source in database.sources if "PyPI" in source.ecosystem)
     left = [*planned.left, *refused]
@@ -74,8 +72,10 @@ def _examined(paths: "Sequence[str]", policy: "Policy") -> "tuple[list[Examinati
     return found, unread
 
 
-def _asked(examinations: "Sequence[Examination]", database: "Database", policy: "Policy") -> "Mapping[str, Known]":
-    from garrison.dependencies.fixing.planning import vulnerable_names
+def _online(examinations: "Sequence[Examination]", database: "Database", policy: "Policy") -> "Plan":
+    """A plan of versions that the index has, and that no package which stays as it is forbids."""
+    from garrison.dependencies.fixing.neighbours import limits
+    from garrison.dependencies.fixing.planning import plan, vulnerable_names
     from garrison.dependencies.index import Index
     from garrison.dependencies.index.inquiry import is_private
 
@@ -83,11 +83,30 @@ def _asked(examinations: "Sequence[Examination]", database: "Database", policy: 
     names = vulnerable_names(examinations, database)
     if index.address.public:
         names = {name for name in names if not is_private(name, policy)}
-    known = index.projects(names)
-    silent = [one.problem for one in known.values() if one.problem]
+    asked = index.projects(names)
+    silent = [one.problem for one in asked.values() if one.problem]
     if silent:
-        raise GarrisonError(f"{len(silent)} of {len(known)} packages got no answer from the index: {silent[0]}")
-    return known
+        raise GarrisonError(f"{len(silent)} of {len(asked)} packages got no answer from the index: {silent[0]}")
+    first = plan(examinations, database, asked)
+    shown = [one if not index.address.public else _public(one, policy) for one in examinations]
+    more = list(limits(shown, first.changes, index))
+    return plan([*examinations, *more], database, asked) if more else first
+
+
+def _public(examination: "Examination", policy: "Policy") -> "Examination":
+    """Without the packages whose names a public index must not learn."""
+    import msgspec.structs
+
+    from garrison.core.facts import Requirement
+    from garrison.dependencies.index.inquiry import is_private
+    from garrison.dependencies.index.project import normalised
+
+    facts = [
+        fact
+        for fact in examination.facts
+        if not (type(fact) is Requirement and is_private(normalised(fact.name), policy))
+    ]
+    return msgspec.structs.replace(examination, facts=facts)
 
 
 def _read(path: str) -> bytes:

@@ -168,6 +168,24 @@ def test_the_index_says_which_versions_there_are(run: Run, index: PackageIndex) 
     assert "demo==2.3" in Path("pyproject.toml").read_text()
 
 
+def test_what_stays_is_not_contradicted(run: Run, index: PackageIndex) -> None:
+    Path("requirements.txt").write_text("demo==1.0\nother==3.0\nsafe==1.0\nold==1.0\n")
+    Path("garrison.toml").write_text(f'[packages]\nindex = "{index.url}"\n')
+    for version in ("1.0", "1.5", "2.0"):
+        index.add("demo", version)
+    for version in ("3.0", "3.1"):
+        index.add("other", version)
+    index.add("safe", "1.0", requires=["demo<1.9", "other>=9", 'demo<1.1 ; extra == "x"'])
+    index.add("old", "1.0", sdist=True)
+    code, said = run("--write", "--online", "requirements.txt")
+    assert code == 1
+    assert Path("requirements.txt").read_text() == "demo==1.5\nother==3.1\nsafe==1.0\nold==1.0\n"
+    assert "and leaves PYSEC-2024-demo-2" in said
+    Path("requirements.txt").write_text("demo==1.5\nsafe==1.0\n")
+    _, said = run("--write", "--online", "requirements.txt")
+    assert "safe 1.0 asks for <1.9" in said and Path("requirements.txt").read_text() == "demo==1.5\nsafe==1.0\n"
+
+
 def test_a_file_that_changes_meanwhile_is_left(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("requirements.txt").write_text("demo==1.0\n")
     replace = os.fsync
@@ -275,9 +293,10 @@ def test_files_that_are_something_else_are_left(data: bytes) -> None:
         edited(data, "requirements.txt", fact, "2.0")
 
 
-def test_only_vulnerable_names_are_asked_for(run: Run, index: PackageIndex) -> None:
-    Path("requirements.txt").write_text("safe==1.0\ndemo==1.0\n")
-    Path("garrison.toml").write_text(f'[packages]\nindex = "{index.url}"\n')
+def test_only_names_that_matter_are_asked_for(run: Run, index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("requirements.txt").write_text("safe==1.0\ndemo==1.0\nours-only==1.0\nranged>=1\n")
+    Path("garrison.toml").write_text(f'[packages]\nindex = "{index.url}"\nprivate = ["ours-*"]\n')
+    monkeypatch.setattr("garrison.dependencies.index.address.Address.public", True)
     index.add("demo", "2.0")
     assert run("--write", "--online", "requirements.txt")[0] == 0
-    assert index.asked == ["/simple/demo/"]
+    assert [path for path in index.asked if "files" not in path] == ["/simple/demo/", "/simple/safe/"]
