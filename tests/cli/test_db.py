@@ -36,12 +36,13 @@ def advisories(name: str = "advisories.json", days_old: int = 1, ecosystem: str 
 
 def test_update_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["db", "update", "--from", advisories()]) == 0
-    path = f"{tmp_path}/share/garrison/advisories.sqlite"
-    assert capsys.readouterr().out == f"{tmp_path}/advisories.json: 1 advisories, 1 new\nwritten: {path}\n"
+    path = "share/garrison/advisories.sqlite"
+    assert capsys.readouterr().out == f"advisories.json: 1 advisory, 1 new\nwritten: {path}\n"
+    assert (tmp_path / path).is_file()
     assert main(["db", "status"]) == 0
     said = capsys.readouterr()
     assert said.out.startswith(f"{path}: ") and said.err == ""
-    assert "PyPI: 1 advisories, newest of " in said.out and "fetched today" in said.out
+    assert "PyPI: 1 advisory, newest of " in said.out and "fetched today" in said.out
     assert main(["db", "status", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
 

@@ -86,7 +86,7 @@ def _update(arguments: "argparse.Namespace", path: str) -> int:
     for failure in outcome.failures:
         _complain(failure)
     if outcome.written:
-        say(f"written: {outcome.path}")
+        say(f"written: {_near(outcome.path)}")
     return exits.FAILED if outcome.failures else exits.PASSED
 
 
@@ -114,10 +114,10 @@ def _status(policy: "Policy", path: str, *, quiet: bool) -> int:
 def _described(database: "Database", now: "datetime.datetime") -> "Iterator[str]":
     import os
 
-    yield f"{database.path}: {os.path.getsize(database.path):,} bytes"
+    yield f"{_near(os.path.abspath(database.path))}: {os.path.getsize(database.path):,} bytes"
     for source in database.sources:
         yield source.described(now)
-        yield f"  from {source.name}"
+        yield f"  from {_near(source.name)}"
 
 
 def _stale(database: "Database", now: "datetime.datetime", days: int) -> "Iterator[str]":
@@ -129,6 +129,13 @@ def _stale(database: "Database", now: "datetime.datetime", days: int) -> "Iterat
         age = (now - database.covering(name)[0].as_of).days
         if age > days:
             yield f"the advisories of {name} are {age:,} days old, and policy allows {days:,}: `garrison db update`"
+
+
+def _near(path: str) -> str:
+    """A path below the working directory without it."""
+    import os
+
+    return path.removeprefix(os.path.join(os.getcwd(), ""))
 
 
 def _printable(text: str) -> str:

@@ -1,6 +1,7 @@
 """The database answers for packages, says how old it is, and never takes a wrong file for an empty one."""
 
 import datetime
+import os
 import sqlite3
 from pathlib import Path
 
@@ -107,7 +108,9 @@ def test_what_is_no_database_is_said(path: Path, tmp_path: Path) -> None:
         connection.execute("CREATE TABLE package (ecosystem, name, payload)")
     connection.close()
     damaged(other, "something else")
-    damaged(tmp_path, "cannot be read")
+    damaged(tmp_path, "no regular file")
+    os.mkfifo(tmp_path / "pipe")
+    damaged(tmp_path / "pipe", "no regular file")
 
 
 def changed(path: Path, *statements: str) -> None:

@@ -125,8 +125,7 @@ def test_several_packages_and_ecosystems_in_one_advisory(place: Place) -> None:
         assert database.sources[0].ecosystems == ("PyPI",)
 
 
-def test_packages_that_are_written_in_several_turns(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("garrison.dependencies.advisories.building._HELD_BACK", 3)
+def test_many_advisories_about_few_packages(place: Place) -> None:
     documents = [document(f"A-{number}", ("example", "other")[number % 2]) for number in range(40)]
     place.update(place.export(*documents))
     later = [{**one, "modified": "2024-06-01T00:00:00Z"} for one in documents[:30]]
@@ -210,7 +209,7 @@ def test_ranks_are_merged_by_cve(place: Place) -> None:
         "A-4": (None, False),
     }
     assert told[1].startswith("2 EPSS scores, newest of 2026-07-20")
-    assert told[2].startswith("1 known exploited vulnerabilities, newest of 2026-07-20")
+    assert told[2].startswith("1 known exploited vulnerability, newest of 2026-07-20")
     epss.write_bytes(EPSS.replace(b"2026-07-20", b"2026-07-19"))
     assert "older than what the database has" in place.update(epss).failures[0]
     epss.write_bytes(EPSS.replace(b"2026-07-20", b"2026-07-21"))
@@ -334,6 +333,13 @@ def test_a_place_that_cannot_be_written(place: Place) -> None:
     (place.directory / "data").write_text("a file where a directory should be")
     with pytest.raises(GarrisonError, match="cannot be written"):
         place.update(place.export(document()))
+
+
+def test_permissions_of_the_database_stay(place: Place) -> None:
+    place.update(place.export(document("A-1")))
+    os.chmod(place.database, 0o640)
+    place.update(place.export(document("A-1"), document("A-2")))
+    assert os.stat(place.database).st_mode & 0o777 == 0o640
 
 
 def test_unicode_names_and_hostile_texts_survive_the_way(place: Place) -> None:

@@ -117,12 +117,17 @@ class SourceInfo(msgspec.Struct, frozen=True, kw_only=True):
     def described(self, now: datetime.datetime | None = None) -> str:
         """One line for a person: `PyPI: 7,080 advisories, newest of 2026-07-23, fetched 3 days ago`."""
         label = f"{self.ecosystem or self.name}: " if self.kind == "osv" else ""
-        label += f"{self.count:,} {_KINDS.get(self.kind, self.kind)}"
+        one, many = _KINDS.get(self.kind, (self.kind, self.kind))
+        label += f"{self.count:,} {one if self.count == 1 else many}"
         missing = f", {self.broken:,} more could not be read" if self.broken else ""
         return f"{label}, newest of {self.newest:%Y-%m-%d}, fetched {_ago(self.fetched, now)}{missing}"
 
 
-_KINDS = {"osv": "advisories", "epss": "EPSS scores", "kev": "known exploited vulnerabilities"}
+_KINDS = {
+    "osv": ("advisory", "advisories"),
+    "epss": ("EPSS score", "EPSS scores"),
+    "kev": ("known exploited vulnerability", "known exploited vulnerabilities"),
+}
 
 
 def _ago(then: datetime.datetime, now: datetime.datetime | None) -> str:

@@ -1,6 +1,7 @@
 """Brings one source's advisories into a database that is being written."""
 
 import datetime
+import itertools
 import sqlite3
 from collections.abc import Iterable
 
@@ -19,8 +20,6 @@ from garrison.dependencies.advisories.storage import (
     unpack_rows,
 )
 
-_HELD_BACK = 100_000
-"""Rows that are kept in memory before they are written."""
 _FUTURE = datetime.timedelta(days=2)
 """A date of modification that lies further ahead is a mistake, and must not keep its entry from changing."""
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
@@ -86,7 +85,7 @@ class _Importer:
         for id in self._before.keys() - self._seen.keys() - self._kept:
             self._remove(id)
             result.removed += 1
-        self._pending.flush()
+        self._pending.flush(self._seen)
         states = list(self._state.values())
         result.added, result.changed = states.count("added"), states.count("changed")
         result.unchanged = states.count("unchanged") + len(self._before.keys() & self._kept - self._seen.keys())
@@ -164,57 +163,57 @@ class _Importer:
 
 
 class _Pending:
-    """Rows of packages that wait to be written, since a package's row holds all its advisories."""
+    """Rows of packages that wait to be written, each package once, since its row holds all its advisories.
+
+    They wait in a temporary table, sorted by SQLite, because those of a distribution need more room than memory has.
+    """
 
     def __init__(self, connection: sqlite3.Connection, source: int) -> None:
         self._connection = connection
         self._source = source
-        self._added: dict[tuple[str, str], list[tuple[Row, tuple[str, ...]]]] = {}
         self._dropped: dict[tuple[str, str], set[str]] = {}
-        self._size = 0
+        """Advisories of which the packages' rows in the database say something that no longer holds."""
+        connection.execute("DROP TABLE IF EXISTS temp.pending")
+        connection.execute("CREATE TEMP TABLE pending (ecosystem TEXT, name TEXT, row BLOB)")
 
     def add(self, affected: Affected, modified: datetime.datetime) -> None:
         row = Row(affected.id, self._source, modified, affected.ecosystem, affected.name, affected.ranges, 0)
+        packed = pack_rows(Rows([row], [affected.versions]))
         key = _key(affected.ecosystem, affected.name)
-        self._added.setdefault(key, []).append((row, affected.versions))
-        self._size += 1 + len(affected.versions) // 20
-        if self._size > _HELD_BACK:
-            self.flush()
+        self._connection.execute("INSERT INTO temp.pending VALUES (?, ?, ?)", (*key, packed))
 
     def drop(self, ecosystem: str, name: str, id: str) -> None:
-        key = _key(ecosystem, name)
-        self._dropped.setdefault(key, set()).add(id)
-        if key in self._added:
-            self._added[key] = [one for one in self._added[key] if one[0].id != id]
+        self._dropped.setdefault(_key(ecosystem, name), set()).add(id)
 
-    def flush(self) -> None:
-        for key in {**self._added, **self._dropped}:
-            self._write(key)
-        self._added.clear()
-        self._dropped.clear()
-        self._size = 0
+    def flush(self, latest: dict[str, datetime.datetime]) -> None:
+        """Write all of it; of an advisory that was there several times, what was modified at its latest date counts."""
+        waiting = self._connection.cursor()
+        waiting.execute("SELECT ecosystem, name, row FROM temp.pending ORDER BY ecosystem, name, rowid")
+        for key, group in itertools.groupby(waiting, key=lambda found: (found[0], found[1])):
+            packed = (unpack_rows(payload) for _, _, payload in group)
+            added = [(one.rows[0], one.lists[0]) for one in packed if one.rows[0].modified == latest[one.rows[0].id]]
+            self._write(key, added)
+            self._dropped.pop(key, None)
+        for key in list(self._dropped):
+            self._write(key, [])
+        waiting.execute("DROP TABLE temp.pending")
 
-    def _write(self, key: tuple[str, str]) -> None:
+    def _write(self, key: tuple[str, str], added: list[tuple[Row, tuple[str, ...]]]) -> None:
         query = "SELECT key, payload FROM package WHERE ecosystem = ? AND name = ?"
         before = self._connection.execute(query, key).fetchone()
-        rows: list[tuple[Row, tuple[str, ...]]] = []
+        rows = added
         if before is not None:
             packed = unpack_rows(before[1])
             dropped = self._dropped.get(key, ())
-            rows = [
-                (row, packed.lists[row.versions])
-                for row in packed.rows
-                if row.source != self._source or row.id not in dropped
-            ]
-        rows += self._added.get(key, ())
-        if not rows:
-            self._connection.execute("DELETE FROM package WHERE ecosystem = ? AND name = ?", key)
-        elif before is not None:
+            kept = [row for row in packed.rows if row.source != self._source or row.id not in dropped]
+            rows = [*((row, packed.lists[row.versions]) for row in kept), *added]
+        if rows and before is not None:
             self._connection.execute("UPDATE package SET payload = ? WHERE key = ?", (_packed(rows), before[0]))
-        else:
-            self._connection.execute(
-                "INSERT INTO package (ecosystem, name, payload) VALUES (?, ?, ?)", (*key, _packed(rows))
-            )
+        elif rows:
+            values = (*key, _packed(rows))
+            self._connection.execute("INSERT INTO package (ecosystem, name, payload) VALUES (?, ?, ?)", values)
+        elif before is not None:
+            self._connection.execute("DELETE FROM package WHERE key = ?", before[:1])
 
 
 def _key(ecosystem: str, name: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ one that it has opened.
 import datetime
 import os
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -153,7 +154,7 @@ class Database:
 
     def check(self) -> None:
         """Read all of it, which opening does not. Raises `DatabaseDamaged` for what has been damaged since."""
-        if (answer := self._rows("PRAGMA quick_check(1)")) != [("ok",)]:
+        if (answer := self._rows("PRAGMA integrity_check(1)")) != [("ok",)]:
             raise _damaged(self.path, str(answer[0][0]))
 
     def _read_sources(self) -> Iterator[SourceInfo]:
@@ -201,6 +202,8 @@ def _newest(payload: Any) -> list[Affected]:
 def _check_header(path: str) -> None:
     """What a database's first bytes tell, before SQLite looks at any of it."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise _damaged(path, "it is no regular file")
         with open(path, "rb") as file:
             header = file.read(_HEADER)
             size = os.fstat(file.fileno()).st_size

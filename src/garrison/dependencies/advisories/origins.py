@@ -28,6 +28,13 @@ class Origin(msgspec.Struct, frozen=True):
     """Where to fetch it; `None` for what lies on this machine."""
     sha256: str = ""
     """The digest that the file must have."""
+    given: str = ""
+    """What it was named by, without credentials."""
+
+    @property
+    def shown(self) -> str:
+        """For a person."""
+        return self.given or self.name
 
 
 @functools.cache
@@ -72,4 +79,4 @@ def _named(text: str, sha256: str) -> Origin:
         raise UsageError(f"{text}: no such file or directory")
     if not os.path.isdir(text) and not os.path.isfile(text):
         raise UsageError(f"{text}: neither a file nor a directory")
-    return Origin(os.path.abspath(text), None, sha256)
+    return Origin(os.path.abspath(text), None, sha256, text)

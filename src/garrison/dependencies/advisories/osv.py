@@ -15,7 +15,7 @@ import msgspec
 from garrison.dependencies.advisories import cvss
 from garrison.dependencies.advisories.advisory import EVENTS, Advisory, Affected, Range, Reference, Vector
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+/-]{0,127}").fullmatch
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{0,127}").fullmatch
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _NAME_LENGTH = 1000
 _SUMMARY_LENGTH = 300

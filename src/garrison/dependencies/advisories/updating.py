@@ -64,7 +64,7 @@ def update(
                     _Update(draft, path, origin, say).run()
                     outcome.written = True
                 except SourceError as error:
-                    outcome.failures.append(f"{origin.name}: {error}")
+                    outcome.failures.append(f"{origin.shown}: {error}")
             if outcome.written:
                 _publish(draft, path)
     except OSError as error:
@@ -133,6 +133,8 @@ def _publish(draft: sqlite3.Connection, path: str) -> None:
     draft.execute("VACUUM")
     draft.close()
     name = f"{path}.draft"
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copymode(path, name)
     with open(name, "rb+") as file:
         os.fsync(file.fileno())
     os.replace(name, path)
@@ -190,13 +192,13 @@ class _Update:
         os.makedirs(self._downloads, exist_ok=True)
         target = os.path.join(self._downloads, hashlib.sha256(origin.name.encode()).hexdigest()[:24])
         try:
-            self._say(f"{origin.name}: fetching")
+            self._say(f"{origin.shown}: fetching")
             assert origin.place is not None
             validators = fetch(origin.place, target, known, sha256=origin.sha256, say=self._say)
             if validators is None:
                 fetched = (self._now.isoformat(), row[0])
                 self._draft.execute("UPDATE source SET fetched = ? WHERE key = ?", fetched)
-                self._say(f"{origin.name}: unchanged")
+                self._say(f"{origin.shown}: unchanged")
             else:
                 self._file(target, validators)
         finally:
@@ -247,7 +249,7 @@ class _Update:
                 key,
             ),
         )
-        self._say(f"{self._origin.name}: {_told(done)}")
+        self._say(f"{self._origin.shown}: {_told(done)}")
 
     def _ranks(self, ranks: Ranks, validators: Validators) -> None:
         """There is one set of each kind of ranks: the newest."""
@@ -275,11 +277,11 @@ class _Update:
             ),
         )
         what = "EPSS scores" if table == "epss" else "known exploited vulnerabilities"
-        self._say(f"{self._origin.name}: {len(ranks.scores):,} {what} of {date[:10]}")
+        self._say(f"{self._origin.shown}: {len(ranks.scores):,} {what} of {date[:10]}")
 
 
 def _told(done: Import) -> str:
-    parts = [f"{done.count:,} advisories"]
+    parts = [f"{done.count:,} {'advisory' if done.count == 1 else 'advisories'}"]
     parts += [
         f"{count:,} {word}"
         for word, count in (("new", done.added), ("changed", done.changed), ("removed", done.removed))
