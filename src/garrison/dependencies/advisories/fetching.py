@@ -14,6 +14,7 @@ import ipaddress
 import os
 import re
 import socket
+import ssl
 import threading
 import time
 import urllib.error
@@ -123,7 +124,8 @@ def fetch(
             break
         except _Interrupted as error:
             if attempt + 1 == _ATTEMPTS:
-                raise SourceError(f"{error}; the next update goes on from there") from None
+                rest = "; the next update goes on from there" if _part(part)[0] else ""
+                raise SourceError(f"{error}{rest}") from None
             say(f"{place.url}: {error}, trying again")
     if validators is None:
         return None
@@ -163,6 +165,9 @@ def _attempt(place: Address, part: str, known: Validators) -> Validators | None:
                 raise _Interrupted(f"the server answers {error.code} {error.reason}") from None
             raise SourceError(f"the server answers {error.code} {error.reason}") from None
         except urllib.error.URLError as error:
+            if isinstance(error.reason, ssl.SSLCertVerificationError):
+                why = error.reason.verify_message
+                raise SourceError(f"its certificate is not trusted ({why}); $SSL_CERT_FILE adds your own") from None
             raise _Interrupted(watch.reason or f"cannot be reached: {_reason(error.reason)}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise _Interrupted(watch.reason or f"the connection broke: {_reason(error)}") from None
