@@ -26,6 +26,8 @@ def test_a_host_that_answers_nothing_is_no_pass() -> None:
     assert check.checked == 0 and check.total > 12 and check.gap
     assert "firmware (fwupdmgr is not installed)" in check.reason
     assert findings_of(recording(), "host.tar") == []
+    root = checks_of(recording({"/etc/os-release": DEBIAN}, kind="root"))["probes of the host"]
+    assert (root.checked, root.total, root.gap) == (0, 1, True) and "no database" in root.reason
 
 
 @pytest.mark.parametrize(

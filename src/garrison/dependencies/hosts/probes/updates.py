@@ -12,7 +12,7 @@ from typing import Any
 from garrison.core.errors import ExaminationError
 from garrison.core.facts import Setting
 from garrison.dependencies.databases import dpkg
-from garrison.dependencies.hosts.probes.installed import Installed
+from garrison.dependencies.hosts.probes.installed import STATUS, Installed
 from garrison.dependencies.hosts.recording import Recording
 from garrison.sources.reader import Decompressor, Reader
 
@@ -23,6 +23,12 @@ _MOST = 2000
 
 
 def probe(recording: Recording, installed: Installed) -> Iterator[Setting]:
+    found = ", ".join(installed.databases)
+    if found:
+        yield Setting(topic="packages", name="databases", value=found, origin=found)
+    else:
+        why = "no database of dpkg, apk or rpm"
+        yield Setting(topic="packages", name="databases", state="absent", value=why, origin=STATUS)
     if installed.ecosystem == "deb" and installed.databases:
         yield from _behind(recording, installed)
         yield from _support(recording, installed)
