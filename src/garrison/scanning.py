@@ -86,9 +86,9 @@ def _cores() -> int:
 
 def _items(
     paths: Sequence[str], policy: Policy, stack: contextlib.ExitStack
-) -> tuple[Iterable[File | Omitted], int | None]:
+) -> tuple[Iterable[File | Omitted | Examination], int | None]:
     """What is to be examined, and how many they are if that is known without walking directories."""
-    opened: list[Iterable[File | Omitted]] = []
+    opened: list[Iterable[File | Omitted | Examination]] = []
     named: list[str] = []
     for path in paths:
         opener = _opener(path) if path != STANDARD_INPUT else None
@@ -96,7 +96,7 @@ def _items(
             opened.append(opener(path, stack))
         elif path != STANDARD_INPUT:
             named.append(path)
-    items: Iterable[File | Omitted] = itertools.chain(walk(named, policy.exclude), *opened)
+    items: Iterable[File | Omitted | Examination] = itertools.chain(walk(named, policy.exclude), *opened)
     total = len(paths) if not opened and not any(os.path.isdir(path) for path in named) else None
     if STANDARD_INPUT in paths:
         file = stack.enter_context(_standard_input(policy.limits))
@@ -104,7 +104,7 @@ def _items(
     return items, total
 
 
-def _opener(path: str) -> Callable[[str, contextlib.ExitStack], Iterable[File | Omitted]] | None:
+def _opener(path: str) -> Callable[[str, contextlib.ExitStack], Iterable[File | Omitted | Examination]] | None:
     """What opens a subject that is more than a file or a directory of files."""
     from garrison.core.registry import load, registration
 
@@ -136,7 +136,7 @@ def _standard_input(limits: Limits) -> Iterator[IO[bytes]]:
 
 
 def _examine(
-    items: Iterable[File | Omitted],
+    items: Iterable[File | Omitted | Examination],
     total: int | None,
     done: dict[int, tuple[list[Examination], str | None]],
     limits: Limits,
@@ -189,7 +189,7 @@ def _report(
     examinations = [examination for group, _ in done for examination in group]
     account_for_raw_data(examinations)
     examinations += _inquire(examinations, policy, online)
-    digests = {group[-1].subject: digest for group, digest in done if digest is not None}
+    digests = {group[-1].subject: digest for group, digest in done if group and digest is not None}
     findings, checks = judge(examinations, policy)
     states = [examination.state for examination in examinations]
     coverage = Coverage(

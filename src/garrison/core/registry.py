@@ -76,7 +76,7 @@ class Opener(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     function: str
     """`module:function` taking the subject and a `contextlib.ExitStack` for what it must clean up, returning an
-    iterable of `File | Omitted`."""
+    iterable of `File | Omitted | Examination`."""
     schemes: tuple[str, ...] = ()
     """What the subject begins with, with the colon: `host:`."""
     directory: str = ""

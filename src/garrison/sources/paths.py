@@ -23,6 +23,11 @@ class File(msgspec.Struct, frozen=True):
     """An open file to read instead of the path; stays the caller's."""
     leads_to: str = ""
     """Where a link goes that leaves the directory that the user named; empty for all else."""
+    beside: tuple[tuple[str, int], ...] = ()
+    """Open files that make up the subject together with this one: their paths, and descriptors that stay the
+    caller's."""
+    within: str = ""
+    """Its path in the root file system that it is a file of, which tells what it is examined for; else empty."""
 
 
 class Omitted(msgspec.Struct, frozen=True):

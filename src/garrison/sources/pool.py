@@ -31,7 +31,7 @@ _READ = 1 << 20
 class _Opened(msgspec.Struct, frozen=True):
     task: Task
     file: File
-    descriptor: int
+    descriptors: tuple[int, ...]
 
 
 class _Worker:
@@ -52,9 +52,10 @@ class _Worker:
         self.outstanding.extend(batch)
         message = msgspec.msgpack.encode([opened.task for opened in batch])
         with contextlib.suppress(OSError):  # it has died: what it was given goes to another
-            socket.send_fds(self.tasks, [message], [opened.descriptor for opened in batch])
+            socket.send_fds(self.tasks, [message], [one for opened in batch for one in opened.descriptors])
         for opened in batch:
-            os.close(opened.descriptor)
+            for descriptor in opened.descriptors:
+                os.close(descriptor)
 
     def frames(self) -> Iterator[bytes]:
         """The complete messages among what has been received."""
@@ -102,8 +103,11 @@ class Pool:
             worker.close()
         self._workers.clear()
 
-    def examine(self, items: Iterable[File | Omitted]) -> Iterator[Result]:
-        """One result for each item, as they get done; `number` is the item's place in the input."""
+    def examine(self, items: Iterable[File | Omitted | Examination]) -> Iterator[Result]:
+        """One result for each item, as they get done; `number` is the item's place in the input.
+
+        What an opener has examined itself passes as it is.
+        """
         numbered = enumerate(items)
         more = True
         while more or self._alone or any(worker.outstanding for worker in self._workers):
@@ -120,7 +124,7 @@ class Pool:
                         yield opened
                         continue
                     batch.append(opened)
-                    size += opened.task.size if not self._alone else _BATCH_BYTES
+                    size += opened.task.total if not self._alone and not opened.file.beside else _BATCH_BYTES
                 if batch:
                     worker.send(batch)
             if self._meanwhile is not None:
@@ -155,7 +159,7 @@ class Pool:
 
     def _deadline(self, worker: _Worker) -> float:
         limits = self._settings.limits
-        size = worker.outstanding[0].task.size
+        size = worker.outstanding[0].task.total
         return worker.since + limits.seconds + limits.seconds_per_gib * size / (1 << 30) + _GRACE_SECONDS
 
     def _receive(self, worker: _Worker) -> Iterator[Result]:
@@ -195,19 +199,24 @@ class Pool:
         worker.outstanding.clear()
 
 
-def _open(number: int, item: File | Omitted) -> "_Opened | Result":
+def _open(number: int, item: File | Omitted | Examination) -> "_Opened | Result":
+    if isinstance(item, Examination):
+        return Result(number, [item])
     if isinstance(item, Omitted):
         return Result(number, [Examination(subject=item.subject, state=item.state, reason=item.reason)])
     if item.descriptor is not None:
         descriptor = os.dup(item.descriptor)
     else:
         try:
-            descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+            follow = os.O_NOFOLLOW if item.within else 0
+            descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | follow)
         except OSError as error:
             reason = f"cannot be opened: {error.strerror}"
             return Result(number, [Examination(subject=item.subject, state="failed", reason=reason)])
     size = os.fstat(descriptor).st_size
-    return _Opened(Task(number, item.subject, size, item.leads_to), item, descriptor)
+    others = tuple(os.dup(one) for _, one in item.beside)
+    beside = tuple((name, os.fstat(one).st_size) for name, one in item.beside)
+    return _Opened(Task(number, item.subject, size, item.leads_to, item.within, beside), item, (descriptor, *others))
 
 
 def _start(settings: Settings, others: Sequence[_Worker]) -> _Worker:

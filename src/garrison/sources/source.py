@@ -8,7 +8,7 @@ from garrison.core.errors import LimitExceeded
 from garrison.sources.reader import BytesReader, DecompressingReader, Decompressor, Reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from garrison.core.facts import AnyFact, Examination
     from garrison.core.limits import Limits
@@ -21,10 +21,11 @@ class Source:
     `subject` is the path as given, joined by `!/` into containers; `name` its last path component, used only to follow
     loaders that go by name. `loaded_as` names formats whose loaders will be given these bytes whatever they look like
     (the `data.pkl` of a PyTorch archive is unpickled even if it looks like text). `scope` says what a file of a file
-    system is examined for; `None` means everything.
+    system is examined for; `None` means everything. `beside` are the files that make up the subject together with it,
+    by their paths, as the blobs of an image's layout do.
     """
 
-    __slots__ = ("depth", "loaded_as", "name", "reader", "scope", "subject")
+    __slots__ = ("beside", "depth", "loaded_as", "name", "reader", "scope", "subject")
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class Source:
         depth: int = 0,
         loaded_as: tuple[str, ...] = (),
         scope: "Scope | None" = None,
+        beside: "Mapping[str, Reader] | None" = None,
     ) -> None:
         self.subject = subject
         self.name = subject.rpartition("!/")[2].rpartition("/")[2]
@@ -41,6 +43,7 @@ class Source:
         self.depth = depth
         self.loaded_as = loaded_as
         self.scope = scope
+        self.beside = beside or {}
 
     def member(self, name: str, reader: Reader | bytes, *, loaded_as: tuple[str, ...] = ()) -> "Source":
         """A source inside this one; yield it from an extractor to have it examined in turn."""

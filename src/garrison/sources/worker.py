@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,9 @@ from garrison.core.facts import Anomaly, Examination
 from garrison.core.limits import Limits
 
 BATCH = 32
-"""Files in one message; the kernel passes at most 253 descriptors at once."""
+"""Files in one message."""
+MOST_DESCRIPTORS = 250
+"""In one message; the kernel passes at most 253 at once."""
 _MESSAGE = 1 << 20
 _FLUSH_SECONDS = 0.02
 
@@ -29,6 +31,14 @@ class Task(msgspec.Struct, array_like=True):
     subject: str
     size: int
     leads_to: str = ""
+    within: str = ""
+    beside: tuple[tuple[str, int], ...] = ()
+    """Names and sizes of the files whose descriptors follow its own."""
+
+    @property
+    def total(self) -> int:
+        """Bytes of the file and of those beside it."""
+        return self.size + sum(size for _, size in self.beside)
 
 
 class Ready(msgspec.Struct, array_like=True, tag=True):
@@ -62,12 +72,14 @@ def serve(tasks: socket.socket, results: int, settings: Settings) -> None:
     decoder = msgspec.msgpack.Decoder(list[Task])
     flushed = time.monotonic()
     while True:
-        message, descriptors, _, _ = socket.recv_fds(tasks, _MESSAGE, BATCH)
+        message, descriptors, _, _ = socket.recv_fds(tasks, _MESSAGE, MOST_DESCRIPTORS)
         if not message:
             return
-        for task, descriptor in zip(decoder.decode(message), descriptors, strict=True):
-            waiting.append(_examine(task, descriptor, settings))
-            os.close(descriptor)
+        for task in decoder.decode(message):
+            own, descriptors = descriptors[: 1 + len(task.beside)], descriptors[1 + len(task.beside) :]
+            waiting.append(_examine(task, own[0], own[1:], settings))
+            for descriptor in own:
+                os.close(descriptor)
             now = time.monotonic()
             if now - flushed > _FLUSH_SECONDS:
                 _send(results, waiting)
@@ -84,19 +96,22 @@ def _start_timer_handler() -> None:
     signal.signal(signal.SIGALRM, expired)
 
 
-def _examine(task: Task, descriptor: int, settings: Settings) -> Result:
+def _examine(task: Task, descriptor: int, others: Sequence[int], settings: Settings) -> Result:
     from garrison.sources.examination import examine
     from garrison.sources.reader import FileReader
+    from garrison.sources.scope import scope_of
     from garrison.sources.source import Context, Source
 
-    context = Context(settings.limits, task.size)
+    context = Context(settings.limits, task.total)
     found: list[Examination] = []
     digest = None
     try:
         # Code that never looks at the clock is interrupted by the timer, again and again should it catch the error.
         signal.setitimer(signal.ITIMER_REAL, max(context.deadline - time.monotonic(), 0.01), 0.5)
         try:
-            source = Source(task.subject, FileReader(descriptor, task.size))
+            beside = {name: FileReader(at, size) for (name, size), at in zip(task.beside, others, strict=True)}
+            scope = scope_of(task.within) if task.within else None
+            source = Source(task.subject, FileReader(descriptor, task.size), scope=scope, beside=beside)
             for examination in examine(source, context):
                 found.append(examination)
             if settings.digests:

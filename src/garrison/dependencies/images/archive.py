@@ -184,9 +184,7 @@ class Archive:
             several.setdefault(one.name if one.platform else one.digest, []).append(one)
         found: list[Descriptor] = []
         for group in several.values():
-            there = [one for one in group if self._has(one)] or group
-            own = f"linux/{_MACHINES.get(platform.machine(), platform.machine())}"
-            best = next((one for one in there if one.platform == own), there[0])
+            best = best_of([one for one in group if self._has(one)] or group)
             found.append(best)
             for other in group:
                 if other is not best:
@@ -268,6 +266,12 @@ class Archive:
         examination = self._omitted(name, "failed", str(error))
         examination.facts.append(Anomaly(what="malformed", detail=str(error)))
         self._notes.append(examination)
+
+
+def best_of(named: Sequence[Descriptor]) -> Descriptor:
+    """Of images for several platforms that of this machine, or the first."""
+    own = f"linux/{_MACHINES.get(platform.machine(), platform.machine())}"
+    return next((one for one in named if one.platform == own or one.platform.startswith(f"{own}/")), named[0])
 
 
 def _digest_in(path: str) -> str:

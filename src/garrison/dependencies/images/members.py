@@ -26,8 +26,8 @@ _LINKS_FOLLOWED = 10
 _PROBE = 4096
 _SPECIAL = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe"}
 _LAST_COUNTS = ("var/lib/dpkg/status", "lib/apk/db/installed", "usr/lib/apk/db/installed")
-_RELEASE = "etc/os-release"
-_RELEASES = (_RELEASE, "usr/lib/os-release")
+RELEASE = "etc/os-release"
+_RELEASES = (RELEASE, "usr/lib/os-release")
 
 
 class Counts(msgspec.Struct):
@@ -172,14 +172,14 @@ class Tree:
         """What only shows when all layers are read."""
         for fact in self._modes:
             yield msgspec.structs.replace(fact, package=owner(fact.path, self._lists))
-        path = resolve(_RELEASE, self._links)
+        path = resolve(RELEASE, self._links)
         data = self._releases.get(path or "") or self._releases.get("usr/lib/os-release")
         if data is not None:
             yield Source(
-                f"{self._subject}!/{_RELEASE}",
+                f"{self._subject}!/{RELEASE}",
                 BytesReader(data),
                 depth=self._source.depth + 1,
-                scope=scope_of(_RELEASE),
+                scope=scope_of(RELEASE),
             )
 
 

@@ -1,0 +1,219 @@
+"""A client of registries: manifests and blobs, every byte held against its digest.
+
+Sources: OCI distribution specification 1.1; Docker's "Token Authentication Specification"; `config.json` of Docker's
+command line.
+"""
+
+import base64
+import binascii
+import contextlib
+import hashlib
+import os
+import re
+import time
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO
+
+import msgspec
+
+from garrison.core.errors import ExaminationError
+from garrison.dependencies.images import connection
+from garrison.dependencies.images.connection import Exchange, Head, Unreachable, basic
+from garrison.dependencies.images.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, table, text
+from garrison.dependencies.images.reference import Reference
+from garrison.dependencies.index.address import loopback
+
+_ACCEPT = ", ".join((*INDEXES, *MANIFESTS, "*/*"))
+_SECONDS = 60.0
+_SLOWEST = 64 << 10
+"""Bytes a second that a server must send of a blob, over all of it."""
+_TRIES = 3
+_WAIT = 0.5
+_BUSY = (429, 500, 502, 503, 504)
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
+
+
+class Refused(Unreachable):
+    """A registry says that it will not, so that asking again is of no use."""
+
+
+class WrongDigest(ExaminationError):
+    """A registry gave other bytes than it was asked for."""
+
+
+class Registry:
+    """The registry of one reference."""
+
+    def __init__(self, reference: Reference) -> None:
+        self._reference = reference
+        host = urllib.parse.urlsplit(f"//{reference.host}").hostname or ""
+        self._base = f"{'http' if loopback(host) else 'https'}://{reference.host}"
+        self._home = urllib.parse.urlsplit(self._base).netloc
+        self._login = _login(reference)
+        self._authorization: dict[str, str] = {}
+
+    def manifest(self, wanted: str) -> tuple[bytes, str, str]:
+        """The document, its media type and its digest. Raises `Unreachable`, or `WrongDigest`."""
+        url = f"{self._base}/v2/{self._reference.repository}/manifests/{wanted}"
+        body, told = self._patiently(url, wanted)
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if ":" in wanted:
+            algorithm = wanted.partition(":")[0]
+            digest = f"{algorithm}:{hashlib.new(algorithm, body).hexdigest()}"
+            if digest != wanted:
+                raise WrongDigest(f"asked for the manifest {wanted}, the registry gave {digest}")
+        return body, told.get("content-type", "").partition(";")[0].strip(), digest
+
+    def _patiently(self, url: str, wanted: str) -> tuple[bytes, Mapping[str, str]]:
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self._get(url, {"Accept": _ACCEPT}, _SECONDS) as exchange:
+                    status = exchange.head.status
+                    if status == 200:
+                        return exchange.body(LONGEST), exchange.head.headers
+                    if status not in _BUSY or attempt == _TRIES:
+                        raise Refused(f"{self._name(wanted)}: {_refusal(status)}")
+            except Refused:
+                raise
+            except Unreachable:
+                if attempt == _TRIES:
+                    raise
+            time.sleep(_WAIT * attempt)
+        raise AssertionError
+
+    def blob(self, blob: Descriptor, file: BinaryIO) -> None:
+        """Write a blob to a file, as it is. What breaks off is gone on with where it broke off.
+
+        Raises `Unreachable`, or `WrongDigest`.
+        """
+        url = f"{self._base}/v2/{self._reference.repository}/blobs/{blob.digest}"
+        algorithm, _, _ = blob.digest.partition(":")
+        digest = hashlib.new(algorithm)
+        done = 0
+        problem = ""
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_WAIT * attempt)
+            headers = {"Range": f"bytes={done}-"} if done else {}
+            seconds = _SECONDS + max(blob.size - done, 0) / _SLOWEST
+            try:
+                with self._get(url, headers, seconds) as exchange:
+                    status = exchange.head.status
+                    if status not in (200, 206):
+                        problem = _refusal(status)
+                        if status in _BUSY:
+                            continue
+                        raise Refused(f"{self._name(blob.digest)}: {problem}")
+                    if status == 200 and done:
+                        file.seek(0)
+                        file.truncate()
+                        digest, done = hashlib.new(algorithm), 0
+                    for data in exchange.chunks():
+                        done += len(data)
+                        if done > blob.size:
+                            raise WrongDigest(f"the registry gives more than the {blob.size} bytes of {blob.digest}")
+                        digest.update(data)
+                        file.write(data)
+            except Refused:
+                raise
+            except Unreachable as error:
+                if attempt + 1 == _TRIES:
+                    raise
+                problem = str(error)
+                continue
+            if done == blob.size:
+                if f"{algorithm}:{digest.hexdigest()}" != blob.digest:
+                    raise WrongDigest(f"the registry gave other bytes for {blob.digest}")
+                return
+            problem = f"it broke off after {done} of {blob.size} bytes"
+        raise Unreachable(f"{self._name(blob.digest)}: {problem}")
+
+    def _name(self, what: str) -> str:
+        return f"{self._reference.registry}/{self._reference.repository}, {what}"
+
+    @contextlib.contextmanager
+    def _get(self, url: str, headers: Mapping[str, str], seconds: float) -> Iterator[Exchange]:
+        """Ask, and once more with what the registry wants to know of who asks."""
+        for first in (True, False):
+            with connection.get(url, headers, seconds, self._authorized) as exchange:
+                head = exchange.head
+                if not (first and head.status == 401 and self._is_home(head.url)):
+                    yield exchange
+                    return
+            self._authorization = self._answer(head)
+
+    def _is_home(self, url: str) -> bool:
+        parts = urllib.parse.urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}" == self._base
+
+    def _authorized(self, url: str) -> Mapping[str, str]:
+        """Credentials are for the registry alone, not for where it redirects to."""
+        return self._authorization if self._is_home(url) else {}
+
+    def _answer(self, head: Head) -> dict[str, str]:
+        """The header that answers a challenge: a token that the registry's own service gives out, or the password."""
+        challenge = head.headers.get("www-authenticate", "")
+        scheme, _, rest = challenge.partition(" ")
+        if scheme.lower() == "basic":
+            return basic("Authorization", *self._login) if self._login else {}
+        fields = dict(_CHALLENGE.findall(rest))
+        if scheme.lower() != "bearer" or not fields.get("realm"):
+            return {}
+        realm = urllib.parse.urlsplit(fields["realm"])
+        if loopback(realm.hostname or "") and not loopback(urllib.parse.urlsplit(self._base).hostname or ""):
+            raise Refused(f"{self._reference.registry} asks for tokens of this machine")
+        query = {"scope": fields.get("scope") or f"repository:{self._reference.repository}:pull"}
+        if "service" in fields:
+            query["service"] = fields["service"]
+        url = f"{fields['realm']}{'&' if realm.query else '?'}{urllib.parse.urlencode(query)}"
+
+        def login(_: str) -> Mapping[str, str]:
+            same = urllib.parse.urlsplit(_).netloc == realm.netloc
+            return basic("Authorization", *self._login) if self._login and same else {}
+
+        with connection.get(url, {}, _SECONDS, login) as exchange:
+            if exchange.head.status != 200:
+                raise Refused(f"{self._reference.registry} gives no token: {_refusal(exchange.head.status)}")
+            try:
+                answer = table(msgspec.json.decode(exchange.body(1 << 20)))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                answer = {}
+        token = text(answer.get("token")) or text(answer.get("access_token"))
+        if not token or not token.isascii() or not token.isprintable():
+            raise Refused(f"{self._reference.registry} gives no token")
+        return {"Authorization": f"Bearer {token}"}
+
+
+def _refusal(status: int) -> str:
+    return {
+        401: "it wants to know who asks (log in with `docker login`)",
+        403: "it does not allow it",
+        404: "there is no such thing",
+        429: "it was asked too often",
+    }.get(status, f"the registry answers {status}")
+
+
+def _login(reference: Reference) -> tuple[str, str] | None:
+    """The name and the password that Docker's or Podman's command line keeps; their helper programs are not run."""
+    keys = _HUB_KEYS if reference.registry == "docker.io" else (reference.registry, f"https://{reference.registry}")
+    for path in _settings():
+        try:
+            with open(path, "rb") as file:
+                kept = table(table(msgspec.json.decode(file.read(1 << 20))).get("auths"))
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        for key in keys:
+            encoded = text(table(kept.get(key)).get("auth"))
+            with contextlib.suppress(binascii.Error, UnicodeDecodeError):
+                user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+                if colon:
+                    return user, password
+    return None
+
+
+def _settings() -> list[str]:
+    docker = os.environ.get("DOCKER_CONFIG") or os.path.expanduser("~/.docker")
+    podman = os.environ.get("REGISTRY_AUTH_FILE")
+    return [*([podman] if podman else []), os.path.join(docker, "config.json")]
