@@ -10,13 +10,16 @@ import signal
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from garrison.core.errors import LimitExceeded
 from garrison.core.facts import Anomaly, Examination
 from garrison.core.limits import Limits
+
+if TYPE_CHECKING:
+    from garrison.sources.scope import Scope
 
 BATCH = 32
 """Files in one message."""
@@ -99,7 +102,6 @@ def _start_timer_handler() -> None:
 def _examine(task: Task, descriptor: int, others: Sequence[int], settings: Settings) -> Result:
     from garrison.sources.examination import examine
     from garrison.sources.reader import FileReader
-    from garrison.sources.scope import scope_of
     from garrison.sources.source import Context, Source
 
     context = Context(settings.limits, task.total)
@@ -110,8 +112,7 @@ def _examine(task: Task, descriptor: int, others: Sequence[int], settings: Setti
         signal.setitimer(signal.ITIMER_REAL, max(context.deadline - time.monotonic(), 0.01), 0.5)
         try:
             beside = {name: FileReader(at, size) for (name, size), at in zip(task.beside, others, strict=True)}
-            scope = scope_of(task.within) if task.within else None
-            source = Source(task.subject, FileReader(descriptor, task.size), scope=scope, beside=beside)
+            source = Source(task.subject, FileReader(descriptor, task.size), scope=_scope(task), beside=beside)
             for examination in examine(source, context):
                 found.append(examination)
             if settings.digests:
@@ -124,6 +125,15 @@ def _examine(task: Task, descriptor: int, others: Sequence[int], settings: Setti
     if task.leads_to and found:
         found[-1].facts.append(link_fact(task.leads_to))
     return Result(task.number, found, digest)
+
+
+def _scope(task: Task) -> "Scope | None":
+    """What a file of a root file system is examined for."""
+    if not task.within:
+        return None
+    from garrison.sources.scope import scope_of
+
+    return scope_of(task.within)
 
 
 def link_fact(target: str) -> Anomaly:

@@ -33,13 +33,15 @@ def test_who_a_container_runs_as(user: str, root: bool) -> None:
 @pytest.mark.parametrize(
     ("port", "severity"),
     [
-        ("8081/tcp", "medium"),
         ("8265", "medium"),
         ("8888/tcp", "medium"),
         ("2375/tcp", "medium"),
-        ("8080/tcp", "info"),
-        ("8501/tcp", "info"),
-        ("8000-8002/tcp", "info"),
+        ("11434", "medium"),
+        ("6006/tcp", "info"),
+        ("8500/tcp", "info"),
+        ("8264-8265/tcp", "medium"),
+        ("8081/tcp", "low"),
+        ("8080/tcp", None),
         ("443/tcp", None),
         ("8888/udp", None),
         ("nonsense", None),
@@ -48,6 +50,12 @@ def test_who_a_container_runs_as(user: str, root: bool) -> None:
 def test_ports_of_known_products(port: str, severity: str | None) -> None:
     found = judged(Setting(topic="exposed-port", name=port))
     assert found == ({"image-exposed-port": severity} if severity else {})
+
+
+def test_a_shared_port_counts_when_the_command_tells_the_server() -> None:
+    command = Setting(topic="image-command", name="Cmd", value="torchserve --start --model-store /models")
+    assert judged(command, Setting(topic="exposed-port", name="8081/tcp")) == {"image-exposed-port": "medium"}
+    assert judged(command, Setting(topic="exposed-port", name="8080/tcp")) == {"image-exposed-port": "info"}
 
 
 @pytest.mark.parametrize(

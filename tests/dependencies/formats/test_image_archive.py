@@ -1,5 +1,6 @@
 """An image is examined as a container of it would see its files, and what it hides is found all the same."""
 
+import gzip
 import hashlib
 import io
 import json
@@ -102,6 +103,20 @@ def test_every_layout_shows_the_same_file_system(data: bytes) -> None:
     # Programs, scripts and ordinary Python are no finding, and a deleted pickle is no model in use.
     rules = rules_of(data)
     assert rules == {"deleted-secret": "high", "privileged-file": "info"}
+
+
+def test_a_compressed_archive_is_read_by_jumping_back_in_it() -> None:
+    filler = tar({f"usr/{n}": hashlib.sha256(b"%d" % n).digest() * 40_000 for n in range(8)})
+    data = gzip.compress(saved([BASE, filler, TOP]), 1)
+    found = by_subject(data, limits=Limits(buffer=1 << 20))
+    image = "image.tar!/(contents)"
+    assert f"{image}!/layer 1!/root/key.pem" in found and f"{image}!/var/lib/dpkg/status" in found
+    assert all(e.state == "examined" for e in found.values())
+
+
+def test_a_layer_that_is_there_twice_is_seen_once() -> None:
+    found = examine_bytes(saved([BASE, BASE, TOP]), "image.tar")
+    assert sum(isinstance(f, Package) for e in found for f in e.facts) == 2
 
 
 def test_a_pickle_in_use_denies_wherever_it_is() -> None:

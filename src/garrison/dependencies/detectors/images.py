@@ -9,10 +9,12 @@ from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 from garrison.dependencies.knowledge import images
+from garrison.dependencies.knowledge.ports import ports
 
 _ROOT = re.compile(r"(?:root|0+)?(?::.*)?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/tcp)?")
 _SHOWN = 5
+_MOST_PORTS = 1024
 _EPOCH_YEARS = 1990
 """Reproducible builds date their images to 1970 or 1980, which tells nothing."""
 
@@ -20,21 +22,22 @@ _EPOCH_YEARS = 1990
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
     """Findings for each image, and for each file system whose permissions are known."""
     for examination in examinations:
-        for fact in examination.facts:
-            if type(fact) is Setting:
-                yield from _setting(examination.subject, fact, policy)
+        settings = [fact for fact in examination.facts if type(fact) is Setting]
+        started = " ".join(fact.value for fact in settings if fact.topic == "image-command").lower()
+        for fact in settings:
+            yield from _setting(examination.subject, fact, started, policy)
         modes = [fact for fact in examination.facts if type(fact) is FileMode]
         yield from _privileged(examination.subject, modes)
         yield from _writable(examination.subject, modes)
 
 
-def _setting(subject: str, fact: Setting, policy: Policy) -> Iterator[Finding]:
+def _setting(subject: str, fact: Setting, started: str, policy: Policy) -> Iterator[Finding]:
     known = images.known()
     if fact.topic == "image-user" and _ROOT.fullmatch(fact.value.strip()):
         who = f"the user is {fact.value!r}" if fact.value else "no user is set"
         yield finding("image-root-user", subject, "User", f"{who}, so that a container runs as root")
     elif fact.topic == "exposed-port":
-        yield from _port(subject, fact.name)
+        yield from _port(subject, fact.name, started)
     elif fact.topic == "image-variable":
         if fact.value and images.compiled(known.variables.pattern).search(fact.name.upper()):
             message = f"the variable {fact.name} has a value ({fact.value}), which everybody with the image can read"
@@ -56,16 +59,25 @@ def _excerpt(command: str, pattern: str) -> str:
     return repr(match[0][:120]) if match is not None else ""
 
 
-def _port(subject: str, exposed: str) -> Iterator[Finding]:
+def _port(subject: str, exposed: str, started: str) -> Iterator[Finding]:
+    """What is known of a port. To expose it does not publish it yet, so it weighs less than on a host."""
     match = _PORTS.fullmatch(exposed)
     if match is None:
         return
     first, last = int(match[1]), int(match[2] or match[1])
-    entries = {entry: None for number in range(first, min(last, first + 64) + 1) if (entry := images.port(number))}
-    for entry in entries:
-        severity = Severity.MEDIUM if entry.management else Severity.INFO
-        message = f"port {exposed} is exposed, that of {entry.product}: {entry.reason}"
-        yield finding("image-exposed-port", subject, f"port {exposed}", message, severity=severity)
+    for number in range(first, min(last, first + _MOST_PORTS) + 1):
+        entry = ports().get(number)
+        if entry is None:
+            continue
+        certain = entry.alone or any(name in started for name in entry.processes)
+        severity = Severity.INFO
+        if entry.severity.rank >= Severity.HIGH.rank:
+            severity = Severity.MEDIUM if certain else Severity.LOW
+        elif not certain:
+            continue
+        which = "that of" if certain else "perhaps that of"
+        message = f"port {number} is exposed, {which} {entry.product}: whoever reaches it can {entry.power}"
+        yield finding("image-exposed-port", subject, f"port {number}", message, severity=severity)
 
 
 def _age(subject: str, created: str, policy: Policy) -> Iterator[Finding]:

@@ -1,18 +1,10 @@
-"""What is known of images: ports, programs that are setuid everywhere, and steps and commands to mind."""
+"""What is known of images: programs that are setuid everywhere, steps and commands to mind."""
 
 import functools
 import os
 import re
 
 import msgspec
-
-
-class Port(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    ports: tuple[int, ...]
-    product: str
-    reason: str
-    management: bool = False
-    """Whoever reaches it runs code or takes over, unless something else is before it."""
 
 
 class Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -35,7 +27,6 @@ class _Pattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    ports: tuple[Port, ...]
     privileged: _Names
     variables: _Pattern
     build_steps: tuple[Step, ...]
@@ -46,11 +37,6 @@ class Known(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def known() -> Known:
     with open(os.path.join(os.path.dirname(__file__), "images.json"), "rb") as file:
         return msgspec.json.decode(file.read(), type=Known)
-
-
-@functools.cache
-def port(number: int) -> Port | None:
-    return next((entry for entry in known().ports if number in entry.ports), None)
 
 
 @functools.cache
