@@ -2,7 +2,7 @@
 
 Between `<!-- generated: NAME -->` and `<!-- end -->` a page holds what is written here. Blocks of `console` hold
 commands after `$ ` and what they print; blocks with a `title` are files; both are made real in an empty directory in
-which `examples/make_models.py` has run, page by page. The schema of the report is written too.
+which the scripts of `examples/` have run, page by page. The schema of the report is written too.
 """
 
 import argparse
@@ -49,6 +49,7 @@ def _run_examples(text: str) -> str:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         _run([sys.executable, str(ROOT / "examples" / "make_models.py")], directory)
+        _run([sys.executable, str(ROOT / "examples" / "make_project.py")], directory)
 
         def real(found: re.Match[str]) -> str:
             language, title, body = found.groups()

@@ -8,7 +8,7 @@ from typing import NoReturn
 from garrison.cli import exits
 
 COMMANDS = {
-    "scan": "say what model files can do, and whether policy lets them through",
+    "scan": "examine models, packages, images and hosts, and say whether policy lets them through",
     "db": "keep a database of advisories about packages, and say how old it is",
     "host": "record what a host says of itself, for a scan there or elsewhere",
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
@@ -21,7 +21,7 @@ COMMANDS = {
 
 _HELP = """usage: garrison [--help] [--version] COMMAND ...
 
-Says what a machine-learning model file can do before anyone loads it.
+Says what is wrong with models, packages, images and hosts before anyone runs them.
 
 commands:
 {commands}

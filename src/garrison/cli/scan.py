@@ -1,4 +1,7 @@
-"""Say what model files can do, and whether policy lets them through. Nothing that is examined is executed."""
+"""Examine models, packages, images and hosts, and say whether policy lets them through.
+
+Nothing that is examined is executed.
+"""
 
 import os
 import sys
