@@ -75,7 +75,9 @@ def _affected(advisories: Path) -> list[tuple[str, list[str]]]:
             for affected in document.get("affected", ()) if "withdrawn" not in document else ():
                 package = affected.get("package", {})
                 if package.get("ecosystem") == "PyPI":
-                    found.setdefault(package["name"].lower(), set()).update(affected.get("versions", ()))
+                    found.setdefault(package["name"].lower(), set()).update(
+                        filter(_is_version, affected.get("versions", ()))
+                    )
                     if not all(map(_is_version, _fixes(affected))):
                         broken.add(package["name"].lower())
     return [(name, sorted(versions)) for name, versions in sorted(found.items()) if versions and name not in broken]

@@ -168,6 +168,22 @@ def test_an_upgrade_is_later_clean_and_the_first_such_candidate(bounds: list[lis
         assert set(upgrade.left) <= set(affected)
 
 
+@given(
+    st.text(alphabet="0123456789.abrc-+!", max_size=8), st.lists(st.text(alphabet="012.a-NA", max_size=6), max_size=4)
+)
+def test_whatever_a_version_or_a_bound_is_there_is_an_answer(version: str, bounds: list[str]) -> None:
+    events = " ".join(f"{kind}={bound}" for kind, bound in zip(("introduced", "fixed") * 2, bounds, strict=False))
+    listed = entry("introduced=0 fixed=1.5", id="ID-0", versions=(version,))
+    for order in (scheme("PyPI"), scheme("Debian"), None):
+        known = Known(order, [listed, entry(events or "introduced=0", id="ID-1")])
+        outcomes = known.outcomes(version)
+        assert outcomes[0][1] is AFFECTED
+        assert all(reason for _, state, reason in outcomes if state is UNDETERMINED)
+        upgrade = known.upgrade(version, known.holding(version))
+        assert not upgrade.version or "ID-0" not in upgrade.left or upgrade.version != version
+        assert known.fixes(version, known.entries) is not None
+
+
 def test_every_version_is_affected_where_nothing_ends_the_range() -> None:
     assert every_version(entry("introduced=0"))
     assert not every_version(entry("introduced=0 fixed=2"))

@@ -96,7 +96,7 @@ class Known:
     def _candidates(self, version: str, more: Iterable[str]) -> list[str]:
         later = self._later(version, (*self.fixes(version, self.entries), *more))
         order = self._order
-        if order is None or order.is_prerelease(version):
+        if not later or order is None or order.is_prerelease(version):
             return later
         return [one for one in later if not order.is_prerelease(one)]
 

@@ -74,6 +74,16 @@ def test_a_vulnerability_says_package_version_what_and_what_to_do(judged: Judge)
     assert "PyPI" in check.data and "fetched today" in check.data
 
 
+def test_a_listed_version_that_is_none_is_a_finding_without_an_upgrade(judged: Judge) -> None:
+    listed = advisory("PYSEC-1", versions=["3.0.0b3-"])
+    package = Package(
+        purl="pkg:pypi/example@3.0.0b3-", ecosystem="pypi", name="example", version="3.0.0b3-", state="listed"
+    )
+    found, _ = judged({}, listed, more=(Examination(subject="bom.json", facts=[package]),))
+    assert [one.rule for one in found] == ["vulnerable-package"]
+    assert "No version of example is known to clear PYSEC-1" in found[0].fix
+
+
 def test_a_fixed_version_and_a_withdrawn_advisory_are_no_finding(judged: Judge) -> None:
     found, check = judged(
         "example==1.5\nother==1.0\n", advisory("PYSEC-1"), advisory("PYSEC-2", name="other", withdrawn=TODAY)
