@@ -269,3 +269,24 @@ def test_what_a_live_patch_has_closed_is_told_but_does_not_deny(judged: Judge) -
         ("other.tar", "CVE-2024-2", "critical", False),
     }
     assert check.checked == 1
+
+
+@pytest.mark.parametrize("named", [("openssl",), ("openssl-libs",), ("openssl", "openssl-libs")])
+def test_rpm_packages_are_told_once_whichever_name_the_advisories_have(judged: Judge, named: tuple[str, ...]) -> None:
+    package = Package(
+        purl="pkg:rpm/rocky/openssl-libs@3.0.7-1.el9",
+        ecosystem="rpm",
+        name="openssl-libs",
+        version="1:3.0.7-1.el9",
+        state="installed",
+        distribution="rocky:9.3",
+        source_name="openssl",
+        source_version="1:3.0.7-1.el9",
+    )
+    host = Examination(subject="var/lib/rpm/rpmdb.sqlite", facts=[package])
+    rocky = advisory("RLSA-2024:1", ecosystem="Rocky Linux:9", name=named[0], events="introduced=0 fixed=1:3.0.7-2.el9")
+    for name in named[1:]:
+        rocky["affected"].append({**rocky["affected"][0], "package": {"ecosystem": "Rocky Linux:9", "name": name}})
+    (one,), check = judged({}, rocky, more=(host,))
+    assert one.fix.startswith("Upgrade openssl-libs to 1:3.0.7-2.el9")
+    assert (check.checked, check.total) == (1, 1)

@@ -115,6 +115,7 @@ def _matches(database: Database, packages: Iterable[InUse]) -> Iterator[_Match]:
             for name, version in ((package.name, package.version), *package.also):
                 if name in known:
                     yield _match(package, known[name], version)
+                    break
 
 
 def _match(package: InUse, known: Known, version: str) -> _Match:
