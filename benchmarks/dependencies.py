@@ -3,9 +3,10 @@
     python benchmarks/dependencies.py --advisories all.zip [--packages 30 300 3000] [--runs 3]
 
 The projects are made of the advisories' own names and versions, a third of the packages, and of names that nothing is
-known of; names with a fix that is no version are left out, since pip-audit ends with a traceback at them. garrison has
-a database on disk; the others ask `osv_server.py` on this machine, which serves the same export from memory
-and remembers its answers. The auditors take turns, and the median of the runs is printed.
+known of. Names with a fix that is no version are left out, since pip-audit ends with a traceback at them, and names
+with a reference that is no address, since uv ends with an error. garrison has a database on disk; the others ask
+`osv_server.py` on this machine, which serves the same export from memory and remembers its answers. The auditors take
+turns, and the median of the runs is printed.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def _affected(advisories: Path) -> list[tuple[str, list[str]]]:
                     found.setdefault(package["name"].lower(), set()).update(
                         filter(_is_version, affected.get("versions", ()))
                     )
-                    if not all(map(_is_version, _fixes(affected))):
+                    if not all(map(_is_version, _fixes(affected))) or not all(map(_is_address, _pages(document))):
                         broken.add(package["name"].lower())
     return [(name, sorted(versions)) for name, versions in sorted(found.items()) if versions and name not in broken]
 
@@ -86,6 +87,14 @@ def _affected(advisories: Path) -> list[tuple[str, list[str]]]:
 def _fixes(affected: dict[str, Any]) -> list[str]:
     ranges = [one for one in affected.get("ranges", ()) if one["type"] == "ECOSYSTEM"]
     return [event["fixed"] for one in ranges for event in one["events"] if "fixed" in event]
+
+
+def _pages(document: dict[str, Any]) -> list[str]:
+    return [reference["url"] for reference in document.get("references", ())]
+
+
+def _is_address(text: str) -> bool:
+    return "://" in text
 
 
 def _is_version(text: str) -> bool:
