@@ -2,7 +2,6 @@
 
 import re
 
-from garrison.artifacts.jinja_reach import TOO_DEEP, template
 from garrison.core.errors import LimitExceeded
 from garrison.core.facts import Artifact
 from garrison.sources.source import Context, Extracted, Source
@@ -37,6 +36,9 @@ def _is_page(name: str) -> bool:
 
 def extract(source: Source, context: Context) -> Extracted:
     """What the template reaches."""
+    # The sniffer is asked for every text, and Jinja's parser takes longer to import than most texts to be examined.
+    from garrison.artifacts.jinja_reach import TOO_DEEP, template
+
     text = source.reader.whole(context.limits.buffer).decode("utf-8", "replace")
     yield Artifact(format="jinja")
     fact = template(source.name, text)
