@@ -124,6 +124,7 @@ def test_interruption_reports_what_was_done(tmp_path: Path) -> None:
 import sys, os, signal
 import garrison
 from garrison.scanning import ScanInterrupted
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 def progress(done, total, subject):
     os.kill(os.getpid(), signal.SIGINT)
 try:
