@@ -48,8 +48,11 @@ class Format(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     members: tuple[str, ...] = ()
     """Last parts of names, in lower case, of which a zip must have one for the sniffer to be asked."""
     names: tuple[str, ...] = ()
-    """Names, in lower case, of which the subject must have one for the sniffer to be asked: `poetry.lock`, or endings
-    such as `*.egg-info`. For manifests only, whose tools go by name."""
+    """Names, in lower case, of which the subject must have one for the sniffer to be asked: `poetry.lock`, or with
+    one star: `*.egg-info`, `pylock.*.toml`. For manifests only, whose tools go by name."""
+    marks: tuple[str, ...] = ()
+    """Words of which the subject must have one near its beginning or its end for the sniffer to be asked, unless it
+    has one of `names`: a reader is imported only where it may be needed."""
     extensions: tuple[str, ...] = ()
     """Usual file name endings, lower case, with the dot; a subject with one of them and other bytes is a mismatch."""
     container: bool = False

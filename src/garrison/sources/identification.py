@@ -7,13 +7,19 @@ a format from its end (a zip behind a picture), which are always asked: one subj
 
 import functools
 import re
+from typing import TYPE_CHECKING
 
 from garrison.core.errors import ExaminationError
 from garrison.core.registry import Format, formats, load
 from garrison.sources.containers import zip as _zip
 from garrison.sources.source import Source
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 HEAD = 4096
+_MARKED_HEAD = 1 << 16
+_MARKED_TAIL = 4096
 _TEXT_PROBE = 1024
 _BARE = re.compile(rb"(?:\d{1,80}|little|big)\s*").fullmatch
 """What model archives hold in many small members: a version, an identifier, a byte order. No sniffer need be asked."""
@@ -70,6 +76,7 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
     `ExaminationError` only when the bytes themselves cannot be read.
     """
     failures = [] if failures is None else failures
+    ends = functools.cache(lambda: _ends(source))
     head = source.reader.pread(0, HEAD)
     known = formats()
     found = [known[name] for name in source.loaded_as]
@@ -84,19 +91,19 @@ def identify(source: Source, failures: list[str] | None = None) -> list[Format]:
         matches = [m for m in matches if m[2].id in admitted]
     matches.sort(key=lambda m: -len(m[1]))
     for _, _, entry in matches:
-        if entry not in found and (not entry.confirm or _ask(entry, source, failures)):
+        if entry not in found and (not entry.confirm or _ask(entry, source, failures, ends)):
             found.append(entry)
     tails, sniffed = _sniffed()
     if admitted is not None:
         tails = [entry for entry in tails if entry.id in admitted]
         sniffed = [entry for entry in sniffed if entry.id in admitted]
     for entry in tails:
-        if entry not in found and _ask(entry, source, failures):
+        if entry not in found and _ask(entry, source, failures, ends):
             found.append(entry)
     if all(entry.beside for entry in found) or (_behind(found) and not head.startswith(b"PK")):
         text = looks_like_text(head)
         for entry in sniffed:
-            if (text or not entry.text) and _ask(entry, source, failures):
+            if (text or not entry.text) and _ask(entry, source, failures, ends):
                 found.append(entry)
                 if not entry.beside:
                     break
@@ -108,10 +115,12 @@ def _behind(found: list[Format]) -> bool:
     return all(entry.tail and entry.container for entry in found)
 
 
-def _ask(entry: Format, source: Source, failures: list[str]) -> bool:
-    if entry.names and not _is_named(source.name.lower(), entry.names):
-        return False
+def _ask(entry: Format, source: Source, failures: list[str], ends: "Callable[[], bytes]") -> bool:
     try:
+        if (entry.names or entry.marks) and not (
+            _is_named(source.name.lower(), entry.names) or (entry.marks and _is_marked(ends(), entry.marks))
+        ):
+            return False
         if entry.members and _zip.member_names(source).isdisjoint(entry.members):
             return False
         return bool(load(entry.sniffer)(source))
@@ -123,4 +132,21 @@ def _ask(entry: Format, source: Source, failures: list[str]) -> bool:
 
 
 def _is_named(name: str, names: tuple[str, ...]) -> bool:
-    return any(name == one or (one[0] == "*" and name.endswith(one[1:])) for one in names)
+    return any(name == one or ("*" in one and _fits(name, one)) for one in names)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    begin, _, end = pattern.partition("*")
+    return len(name) >= len(begin) + len(end) and name.startswith(begin) and name.endswith(end)
+
+
+def _is_marked(ends: bytes, marks: tuple[str, ...]) -> bool:
+    return any(mark.encode() in ends for mark in marks)
+
+
+def _ends(source: Source) -> bytes:
+    """Where marks are looked for. What is compressed would have to be read whole for its end."""
+    head = source.reader.pread(0, _MARKED_HEAD)
+    if source.depth or source.reader.size <= _MARKED_HEAD:
+        return head
+    return head + b"\0" + source.reader.pread(source.reader.size - _MARKED_TAIL, _MARKED_TAIL)

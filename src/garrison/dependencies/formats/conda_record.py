@@ -8,7 +8,6 @@ import re
 from garrison.core.errors import Malformed
 from garrison.core.facts import Artifact, Package
 from garrison.dependencies.package_places import folders
-from garrison.dependencies.purl import InvalidPackageURL, purl
 from garrison.sources.source import Context, Extracted, Source
 
 _NAME = re.compile(r"[^\s=<>!~\[(]+")
@@ -25,6 +24,8 @@ def sniff(source: Source) -> bool:
 def extract(source: Source, context: Context) -> Extracted:
     """The package, with the build and the channel that it came from."""
     import msgspec
+
+    from garrison.dependencies.purl import InvalidPackageURL, purl
 
     yield Artifact(format="conda-record")
     try:

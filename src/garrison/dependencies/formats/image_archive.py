@@ -8,8 +8,7 @@ Sources: OCI image specification 1.1; Docker's image specification 1.2.
 import re
 
 from garrison.core.facts import Anomaly
-from garrison.dependencies.images.archive import LAYOUT, SAVED, Archive
-from garrison.dependencies.images.members import normal
+from garrison.dependencies.images.places import LAYOUT, SAVED
 from garrison.sources.containers.tar import Entries, Entry
 from garrison.sources.containers.tar import sniff as is_tar_archive
 from garrison.sources.reader import Reader
@@ -46,6 +45,9 @@ def sniff(source: Source) -> bool:
 
 def extract(source: Source, context: Context) -> Extracted:
     """The images in the archive, and what a container of each would have."""
+    from garrison.dependencies.images.archive import Archive
+    from garrison.dependencies.images.members import normal
+
     entries: dict[str, Entry] = {}
     for entry in Entries(source.reader, context, context.limits.members):
         path = normal(entry.name)
@@ -61,6 +63,8 @@ class _Files(dict[str, Reader]):
     """The files of the archive; links between them lead to one."""
 
     def __init__(self, entries: dict[str, Entry], reader: Reader) -> None:
+        from garrison.dependencies.images.members import normal
+
         super().__init__()
         for path, entry in entries.items():
             found: Entry | None = entry

@@ -3,7 +3,7 @@
 Source: OCI image specification 1.1, `image-layout.md`.
 """
 
-from garrison.dependencies.images.archive import LAYOUT, Archive
+from garrison.dependencies.images.places import LAYOUT
 from garrison.sources.source import Context, Extracted, Source
 
 
@@ -14,4 +14,6 @@ def sniff(source: Source) -> bool:
 
 def extract(source: Source, context: Context) -> Extracted:
     """The images in the layout, and what a container of each would have."""
+    from garrison.dependencies.images.archive import Archive
+
     return Archive(source.beside, source, context).extract()

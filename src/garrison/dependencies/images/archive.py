@@ -15,6 +15,7 @@ from garrison.dependencies.images import documents
 from garrison.dependencies.images.documents import INDEXES, Descriptor, Manifest, text, texts
 from garrison.dependencies.images.layer import HashingReader
 from garrison.dependencies.images.members import normal
+from garrison.dependencies.images.places import LAYOUT, SAVED
 from garrison.dependencies.images.stack import Blob, Image, examine_artifact, examine_image
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Extracted, Source
@@ -23,8 +24,6 @@ _INDEX_DEPTH = 4
 _MOST_IMAGES = 64
 _MOST_STATED = 100
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
-SAVED = "manifest.json"
-LAYOUT = "index.json"
 
 
 class Artefact(msgspec.Struct):

@@ -5,7 +5,7 @@ import os
 import stat
 from collections.abc import Iterator
 
-from garrison.dependencies.images.archive import LAYOUT, SAVED
+from garrison.dependencies.images.places import LAYOUT, SAVED
 from garrison.sources.paths import File, Omitted, display
 
 _MOST_BLOBS = 200

@@ -2,6 +2,9 @@
 
 import os
 
+SAVED = "manifest.json"
+LAYOUT = "index.json"
+"""The documents that list the images of an archive: Docker's, and the OCI layout's."""
 _TYPICAL = ("bin", "usr", "var", "etc", "lib")
 _RELEASES = ("etc/os-release", "usr/lib/os-release")
 _DATABASES = ("var/lib/dpkg/status", "lib/apk/db/installed", "usr/lib/apk/db/installed")

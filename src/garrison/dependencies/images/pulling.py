@@ -14,10 +14,11 @@ import msgspec
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed, UsageError
 from garrison.core.facts import Anomaly, Examination
 from garrison.dependencies.images import documents
-from garrison.dependencies.images.archive import LAYOUT, best_of
+from garrison.dependencies.images.archive import best_of
 from garrison.dependencies.images.connection import Unreachable
 from garrison.dependencies.images.documents import INDEXES, Descriptor, text
 from garrison.dependencies.images.layout import layout
+from garrison.dependencies.images.places import LAYOUT
 from garrison.dependencies.images.reference import Reference, parse
 from garrison.dependencies.images.registry import Registry, WrongDigest
 from garrison.sources.paths import File, Omitted
