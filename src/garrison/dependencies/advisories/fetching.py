@@ -6,11 +6,9 @@ bounded in size, and a watch closes a connection that stands still or drips, wha
 Source: RFC 9110 (conditional requests, ranges).
 """
 
-import base64
 import contextlib
 import hashlib
 import http.client
-import ipaddress
 import os
 import re
 import socket
@@ -27,6 +25,7 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.dependencies.advisories.reading import SourceError
+from garrison.dependencies.connections import basic, loopback, user_agent
 
 SIZE_LIMIT = 8 << 30
 _CONNECT_SECONDS = 20.0
@@ -85,8 +84,7 @@ def address(text: str) -> Address:
         raise UsageError(f"{_bare(parts)}: only https:// is fetched, and http:// from this machine itself")
     credentials = ""
     if parts.username:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        credentials = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        credentials = basic(unquote(parts.username), unquote(parts.password or ""))
     return Address(_bare(parts), credentials)
 
 
@@ -95,14 +93,7 @@ def _bare(parts: SplitResult) -> str:
 
 
 def _allowed(parts: SplitResult) -> bool:
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "https" or (parts.scheme == "http" and loopback(parts.hostname or ""))
 
 
 def fetch(
@@ -140,7 +131,7 @@ def fetch(
 
 def _attempt(place: Address, part: str, known: Validators) -> Validators | None:
     have, before = _part(part)
-    headers = {"Accept-Encoding": "identity", "User-Agent": _user_agent()}
+    headers = {"Accept-Encoding": "identity", "User-Agent": user_agent()}
     if have:
         headers |= {"Range": f"bytes={have}-", "If-Range": before.strong}
     elif known.etag:
@@ -177,12 +168,6 @@ def _reason(error: object) -> str:
     if isinstance(error, OSError) and error.strerror:
         return str(error.strerror)
     return str(error) or type(error).__name__
-
-
-def _user_agent() -> str:
-    from garrison import __version__
-
-    return f"garrison/{__version__}"
 
 
 def _receive(response: Any, part: str, have: int, watch: "_Watch") -> Validators:
@@ -292,7 +277,7 @@ def _watched() -> Iterator[_Watch]:
 
 def _opener(url: str, watch: _Watch) -> urllib.request.OpenerDirector:
     """HTTP and HTTPS with redirects and proxies; without the `file:`, `ftp:` and `data:` that urllib brings along."""
-    local = _is_loopback(urlsplit(url).hostname or "")
+    local = loopback(urlsplit(url).hostname or "")
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler({} if local else None),
@@ -333,7 +318,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
         parts = urlsplit(newurl)
-        from_here = _is_loopback(urlsplit(req.full_url).hostname or "")
+        from_here = loopback(urlsplit(req.full_url).hostname or "")
         if parts.scheme != "https" and not (from_here and _allowed(parts)):
             raise SourceError(f"the server redirects to {newurl[:200]}, which is not fetched")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -3,17 +3,15 @@
 import contextlib
 import http.client
 import socket
-import ssl
 import threading
 import time
 import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from garrison.core.errors import GarrisonError
-from garrison.dependencies.index.address import loopback, masked
+from garrison.dependencies.connections import REDIRECTS, allowed, connect, loopback, masked, said, target, user_agent
 
 _CONNECT_SECONDS = 20.0
 _STALL_SECONDS = 60.0
@@ -67,19 +65,19 @@ def get(
     until = time.monotonic() + seconds
     for _ in range(_REDIRECTS + 1):
         parts = _checked(url, first)
-        connection, target = _connect(parts, url)
+        connection, direct = connect(parts, _CONNECT_SECONDS)
         # The timeout of a socket starts anew with each byte; the timer breaks off a server that drips.
         watch = threading.Timer(max(0.1, until - time.monotonic()), _shut, [connection])
         watch.daemon = True
         watch.start()
         try:
-            sent = {"User-Agent": _agent(), "Accept-Encoding": "identity", **headers, **authorization(url)}
-            connection.request("GET", target, headers=sent)
+            sent = {"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers, **authorization(url)}
+            connection.request("GET", target(parts, direct), headers=sent)
             if connection.sock is not None:
                 connection.sock.settimeout(_STALL_SECONDS)
             response = connection.getresponse()
             told = {name.lower(): value for name, value in response.getheaders()}
-            if response.status in (301, 302, 303, 307, 308) and "location" in told:
+            if response.status in REDIRECTS and "location" in told:
                 url = urllib.parse.urljoin(url, told["location"])
                 continue
             yield Exchange(Head(response.status, url, told), response, until)
@@ -96,80 +94,15 @@ def get(
 def _checked(url: str, first: urllib.parse.SplitResult) -> urllib.parse.SplitResult:
     """Plain http and this machine are only for who was asked so."""
     try:
-        parts = urllib.parse.urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise Unreachable(f"{masked(url)} is no address") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise Unreachable(f"{masked(url)} is no http or https address")
-    if loopback(host) and not loopback(first.hostname or ""):
-        raise Unreachable(f"{masked(url)} is on this machine, and the registry is not")
-    if parts.scheme == "http" and not loopback(host):
+        parts = allowed(url, first.hostname or "", "registry")
+    except ValueError as error:
+        raise Unreachable(str(error)) from None
+    if parts.scheme == "http" and not loopback(parts.hostname or ""):
         raise Unreachable(f"{masked(url)} is plain http")
     return parts
-
-
-def _connect(parts: urllib.parse.SplitResult, url: str) -> tuple[http.client.HTTPConnection, str]:
-    """A connection, through a proxy where the environment names one, and what to ask of it."""
-    host, port = parts.hostname or "", parts.port
-    target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
-    through = _proxy(parts.scheme, host)
-    if parts.scheme == "http":
-        if through is None:
-            return http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS), target
-        return http.client.HTTPConnection(through.hostname or "", through.port, timeout=_CONNECT_SECONDS), url
-    context = ssl.create_default_context()
-    if through is None:
-        return http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=context), target
-    secure = http.client.HTTPSConnection(
-        through.hostname or "", through.port, timeout=_CONNECT_SECONDS, context=context
-    )
-    secure.set_tunnel(host, port, headers=_proxy_credentials(through))
-    return secure, target
-
-
-def _proxy(scheme: str, host: str) -> urllib.parse.SplitResult | None:
-    if loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    found = proxies.get(scheme) or proxies.get("all")
-    return urllib.parse.urlsplit(found if "://" in found else f"http://{found}") if found else None
-
-
-def _proxy_credentials(proxy: urllib.parse.SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    return basic(
-        "Proxy-Authorization", urllib.parse.unquote(proxy.username), urllib.parse.unquote(proxy.password or "")
-    )
-
-
-def basic(header: str, user: str, password: str) -> dict[str, str]:
-    import base64
-
-    return {header: f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
 def _shut(connection: http.client.HTTPConnection) -> None:
     if connection.sock is not None:
         with contextlib.suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)
-
-
-def _agent() -> str:
-    from garrison import __version__
-
-    return f"garrison/{__version__}"
-
-
-def said(error: Exception) -> str:
-    """An error in a few words."""
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    if isinstance(error, socket.gaierror):
-        return "its host's name is not known here"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error)[:200] or type(error).__name__

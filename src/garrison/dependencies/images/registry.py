@@ -18,11 +18,11 @@ from typing import BinaryIO
 import msgspec
 
 from garrison.core.errors import ExaminationError
+from garrison.dependencies.connections import basic, loopback
 from garrison.dependencies.images import connection
-from garrison.dependencies.images.connection import Exchange, Head, Unreachable, basic
+from garrison.dependencies.images.connection import Exchange, Head, Unreachable
 from garrison.dependencies.images.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, table, text
 from garrison.dependencies.images.reference import Reference
-from garrison.dependencies.index.address import loopback
 
 _ACCEPT = ", ".join((*INDEXES, *MANIFESTS, "*/*"))
 _SECONDS = 60.0
@@ -157,7 +157,7 @@ class Registry:
         challenge = head.headers.get("www-authenticate", "")
         scheme, _, rest = challenge.partition(" ")
         if scheme.lower() == "basic":
-            return basic("Authorization", *self._login) if self._login else {}
+            return self._password()
         fields = dict(_CHALLENGE.findall(rest))
         if scheme.lower() != "bearer" or not fields.get("realm"):
             return {}
@@ -169,9 +169,8 @@ class Registry:
             query["service"] = fields["service"]
         url = f"{fields['realm']}{'&' if realm.query else '?'}{urllib.parse.urlencode(query)}"
 
-        def login(_: str) -> Mapping[str, str]:
-            same = urllib.parse.urlsplit(_).netloc == realm.netloc
-            return basic("Authorization", *self._login) if self._login and same else {}
+        def login(asked: str) -> Mapping[str, str]:
+            return self._password() if urllib.parse.urlsplit(asked).netloc == realm.netloc else {}
 
         with connection.get(url, {}, _SECONDS, login) as exchange:
             if exchange.head.status != 200:
@@ -184,6 +183,9 @@ class Registry:
         if not token or not token.isascii() or not token.isprintable():
             raise Refused(f"{self._reference.registry} gives no token")
         return {"Authorization": f"Bearer {token}"}
+
+    def _password(self) -> dict[str, str]:
+        return {"Authorization": basic(*self._login)} if self._login else {}
 
 
 def _refusal(status: int) -> str:

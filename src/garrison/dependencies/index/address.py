@@ -7,6 +7,7 @@ import urllib.parse
 import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.dependencies.connections import loopback, masked
 
 DEFAULT = "https://pypi.org/simple/"
 
@@ -72,25 +73,6 @@ def address(url: str, *, origin: str = "", explicit: bool = False, certificates:
     place = shown if port is None else f"{shown}:{port}"
     plain = urllib.parse.urlunsplit((parts.scheme, place, parts.path.rstrip("/") + "/", "", ""))
     return Address(plain, user, password, certificates, origin)
-
-
-def loopback(host: str) -> bool:
-    """Whether the host is this machine by its very name."""
-    if host.lower() == "localhost":
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def masked(url: str) -> str:
-    """The address as it may be shown: without what may hold a secret: all before an `@`, and the query."""
-    head, separator, rest = url.partition("://")
-    rest = (rest if separator else head).partition("?")[0].partition("#")[0].rpartition("@")[2]
-    return f"{head}://{rest}" if separator else rest
 
 
 def _netrc(host: str) -> tuple[str, str]:

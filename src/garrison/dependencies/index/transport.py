@@ -1,21 +1,19 @@
 """HTTP as an index client needs it: connections kept open, bounded in size and time, tried again when that may help."""
 
-import base64
 import contextlib
-import functools
 import http.client
 import socket
 import ssl
 import threading
 import time
 import urllib.parse
-import urllib.request
 import zlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from garrison.dependencies.index.address import Address, loopback, masked
+from garrison.dependencies.connections import REDIRECTS, allowed, basic, connect, masked, said, target, user_agent
+from garrison.dependencies.index.address import Address
 from garrison.dependencies.index.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -62,10 +60,10 @@ class Transport:
         for _ in range(_REDIRECTS):
             self._allow(url)
             answer = self._patiently(url, headers, limit)
-            target = answer.headers.get("location")
-            if answer.status not in (301, 302, 303, 307, 308) or not target:
+            location = answer.headers.get("location")
+            if answer.status not in REDIRECTS or not location:
                 return answer
-            url = urllib.parse.urljoin(url, target)
+            url = urllib.parse.urljoin(url, location)
         raise Unavailable(f"{masked(url)} redirects more than {_REDIRECTS} times")
 
     def close(self) -> None:
@@ -83,16 +81,11 @@ class Transport:
 
     def _allow(self, url: str) -> None:
         try:
-            parts = urllib.parse.urlsplit(url)
-            host, _ = parts.hostname or "", parts.port
-        except ValueError:
-            raise Unavailable(f"{masked(url)} is no address") from None
-        if parts.scheme not in ("http", "https") or not host:
-            raise Unavailable(f"{masked(url)} is no http or https address")
+            parts = allowed(url, self._address.host, "index")
+        except ValueError as error:
+            raise Unavailable(str(error)) from None
         if parts.scheme == "http" and self._home.scheme == "https":
             raise Unavailable(f"{masked(url)} is plain http, and the index is not")
-        if loopback(host) and not loopback(self._address.host):
-            raise Unavailable(f"{masked(url)} is on this machine, and the index is not")
 
     def _patiently(self, url: str, headers: "Mapping[str, str]", limit: int) -> Answer:
         wait = _BACKOFF_SECONDS
@@ -103,7 +96,7 @@ class Transport:
                 # A certificate that is not trusted, a name that is not known and a long answer stay so.
                 final = isinstance(error, ssl.SSLCertVerificationError | socket.gaierror | _TooLong)
                 if final or attempt == _TRIES or self._left() <= wait:
-                    raise Unavailable(f"{masked(url)}: {_said(error)}") from None
+                    raise Unavailable(f"{masked(url)}: {said(error)}") from None
             else:
                 if answer.status not in (429, 500, 502, 503, 504) or attempt == _TRIES or self._left() <= wait:
                     return answer
@@ -122,14 +115,13 @@ class Transport:
             raise TimeoutError("the time for the index is used up")
         parts = urllib.parse.urlsplit(url)
         with self._connection(parts) as connection:
-            target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")) if connection.direct else url
-            sent = {"User-Agent": _agent(), "Accept-Encoding": "gzip", **headers, **self._credentials(parts)}
+            sent = {"User-Agent": user_agent(), "Accept-Encoding": "gzip", **headers, **self._credentials(parts)}
             # The timeout of a socket starts anew with each byte; a timer breaks off a server that drips.
             watch = threading.Timer(until - time.monotonic(), connection.shut)
             watch.daemon = True
             watch.start()
             try:
-                connection.http.request("GET", target, headers=sent)
+                connection.http.request("GET", target(parts, connection.direct), headers=sent)
                 response = connection.http.getresponse()
                 body = self._body(response, limit, until)
             except (http.client.HTTPException, OSError):
@@ -163,8 +155,7 @@ class Transport:
         mine = (parts.scheme, parts.hostname, parts.port) == (self._home.scheme, self._home.hostname, self._home.port)
         if not mine or not (self._address.user or self._address.password):
             return {}
-        pair = f"{self._address.user}:{self._address.password}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        return {"Authorization": basic(self._address.user, self._address.password)}
 
     @contextlib.contextmanager
     def _connection(self, parts: urllib.parse.SplitResult) -> "Iterator[_Connection]":
@@ -172,7 +163,7 @@ class Transport:
         key = (parts.scheme, parts.netloc)
         with self._lock:
             kept = self._idle.setdefault(key, [])
-            connection = kept.pop() if kept else self._connect(parts)
+            connection = kept.pop() if kept else self._new(parts)
             connection.reusable = False
             self._busy.add(connection)
         try:
@@ -185,22 +176,9 @@ class Transport:
             if not connection.reusable:
                 connection.http.close()
 
-    def _connect(self, parts: urllib.parse.SplitResult) -> "_Connection":
-        host, port = parts.hostname or "", parts.port
-        through = _proxy(parts.scheme, host)
-        if parts.scheme == "https":
-            context = _context(self._address.certificates)
-            if through is None:
-                return _Connection(http.client.HTTPSConnection(host, port, timeout=_CONNECT_SECONDS, context=context))
-            secure = http.client.HTTPSConnection(
-                through.hostname or "", through.port or 8080, timeout=_CONNECT_SECONDS, context=context
-            )
-            secure.set_tunnel(host, port, headers=_proxy_credentials(through))
-            return _Connection(secure)
-        if through is None:
-            return _Connection(http.client.HTTPConnection(host, port, timeout=_CONNECT_SECONDS))
-        plain = http.client.HTTPConnection(through.hostname or "", through.port or 8080, timeout=_CONNECT_SECONDS)
-        return _Connection(plain, direct=False)
+    def _new(self, parts: urllib.parse.SplitResult) -> "_Connection":
+        connection, direct = connect(parts, _CONNECT_SECONDS, self._address.certificates)
+        return _Connection(connection, direct)
 
 
 class _TooLong(http.client.HTTPException):
@@ -210,7 +188,7 @@ class _TooLong(http.client.HTTPException):
 class _Connection:
     """To a host, or to a proxy that wants whole addresses (`direct` is not set)."""
 
-    def __init__(self, connection: http.client.HTTPConnection, *, direct: bool = True) -> None:
+    def __init__(self, connection: http.client.HTTPConnection, direct: bool) -> None:
         self.http = connection
         self.direct = direct
         self.reusable = False
@@ -228,47 +206,3 @@ def _unzipped(body: bytes, limit: int) -> bytes:
     if len(data) > limit:
         raise _TooLong(f"the answer is longer than {limit} bytes")
     return data
-
-
-@functools.cache
-def _context(certificates: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if certificates:
-        context.load_verify_locations(certificates)
-    return context
-
-
-def _proxy(scheme: str, host: str) -> urllib.parse.SplitResult | None:
-    if loopback(host) or urllib.request.proxy_bypass(host):
-        return None
-    proxies = urllib.request.getproxies()
-    found = proxies.get(scheme) or proxies.get("all")
-    if not found:
-        return None
-    return urllib.parse.urlsplit(found if "://" in found else f"http://{found}")
-
-
-def _proxy_credentials(proxy: urllib.parse.SplitResult) -> dict[str, str]:
-    if not proxy.username:
-        return {}
-    pair = f"{urllib.parse.unquote(proxy.username)}:{urllib.parse.unquote(proxy.password or '')}".encode()
-    return {"Proxy-Authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-
-@functools.cache
-def _agent() -> str:
-    from garrison import __version__
-
-    return f"garrison/{__version__}"
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return str(error) if str(error) and "timed out" not in str(error) else "no answer in time"
-    if isinstance(error, socket.gaierror):
-        return "its host's name is not known here"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
