@@ -100,7 +100,8 @@ def test_a_damaged_database_is_a_failure_that_says_so(capsys: pytest.CaptureFixt
     assert main(["db", "status", "--database", "db.sqlite"]) == 3
 
 
-def test_a_source_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_that_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("garrison.dependencies.advisories.fetching._PAUSE_SECONDS", 0)
     Path("bad\x1b[2J").write_text("no advisories")
     assert main(["db", "update", "--from", "bad\x1b[2J", "--from", advisories()]) == 3
     said = capsys.readouterr()

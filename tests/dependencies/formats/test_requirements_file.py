@@ -1,7 +1,5 @@
 """Files of requirements are known by their names, or by their lines."""
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,12 +54,10 @@ def test_garbage_is_said(data: bytes) -> None:
     assert entry.state != "examined" or any(type(fact) is Anomaly for fact in entry.facts)
 
 
-def test_a_large_file_ends_at_a_limit_and_quickly() -> None:
-    start = time.monotonic()
+def test_a_large_file_ends_at_a_limit() -> None:
     entry = examine_bytes(b"package==1.0\n" * 1_000_000, "requirements.txt")[-1]
     assert entry.state == "partial" and len(entry.facts) <= 20_010
     assert examine_bytes(b"# only a comment\n" * 500_000, "requirements.txt")[-1].state == "examined"
-    assert time.monotonic() - start < 6
 
 
 @given(st.text(alphabet="ab=<>[]-@#;:/. \\\n\u2028\x00'\"${}", max_size=60))

@@ -1,6 +1,5 @@
 """Requirements that stand in a comment of a script."""
 
-import time
 from textwrap import dedent
 
 import pytest
@@ -48,11 +47,9 @@ def test_scripts_without_it_ask_for_nothing() -> None:
     assert [f for f in facts_of(b"# /// script\n# a = 1\nx = 1\n", "run.py") if type(f) is Requirement] == []
 
 
-def test_long_comments_take_no_time() -> None:
-    start = time.monotonic()
-    facts_of(b"# /// script\n" + b"#\n" * 100_000, "run.py")
-    facts_of(b"# /// script\n# ///\n" * 10_000, "run.py")
-    assert time.monotonic() - start < 5
+@pytest.mark.parametrize("comment", [b"# /// script\n" + b"#\n" * 100_000, b"# /// script\n# ///\n" * 10_000])
+def test_long_comments_without_an_end_ask_for_nothing(comment: bytes) -> None:
+    assert [f for f in facts_of(comment, "run.py") if type(f) is Requirement] == []
 
 
 @given(damaged(SCRIPT.encode()))

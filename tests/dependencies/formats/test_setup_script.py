@@ -1,6 +1,5 @@
 """`setup.py` is read, never run; what it computes is said to be computed."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -130,7 +129,6 @@ def test_nothing_is_run(tmp_path: Path) -> None:
 
 
 def test_lists_that_double_end_at_a_limit() -> None:
-    start = time.monotonic()
     lists = "a0 = ['x']\n" + "".join(f"a{n} = [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 60))
     texts = "b0 = 'x'\n" + "".join(f"b{n} = b{n - 1} + b{n - 1}\n" for n in range(1, 60))
     entry = examine_bytes(f"{lists}{texts}setup(install_requires=a59, requires=[b59])\n".encode(), "setup.py")[-1]
@@ -141,7 +139,6 @@ def test_lists_that_double_end_at_a_limit() -> None:
     assert examine_bytes(f"{tangled}setup(install_requires=c0, **c1)".encode(), "setup.py")[-1].state != "failed"
     deep = "setup(install_requires=" + "(" * 150 + "'a'" + "+'b')" * 150 + ")"
     assert examine_bytes(deep.encode(), "setup.py")[-1].state != "failed"
-    assert time.monotonic() - start < 10
 
 
 @given(damaged(SCRIPT.encode()))

@@ -157,11 +157,8 @@ def test_nobody_answers() -> None:
 
 def test_a_server_that_says_nothing_is_left(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_SECONDS", 0.2)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        started = time.monotonic()
-        with pytest.raises(UsageError, match="too long"):
-            garrison.scan(f"docker://127.0.0.1:{silent.getsockname()[1]}/a", jobs=1)
-        assert time.monotonic() - started < 10
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(UsageError, match="too long"):
+        garrison.scan(f"docker://127.0.0.1:{silent.getsockname()[1]}/a", jobs=1)
 
 
 def test_of_several_platforms_one_is_fetched(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

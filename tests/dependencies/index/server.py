@@ -32,6 +32,11 @@ class PackageIndex:
         self.delay = 0.0
         self.drip = False
         self.redirect = ""
+        self.connections = 0
+        self.at_once = 0
+        self.most_at_once = 0
+        """Requests that were under way at the same time."""
+        self.lock = threading.Lock()
         self.url = ""
 
     def add(self, name: str, version: str, **options: Any) -> None:
@@ -97,11 +102,21 @@ def serving() -> Iterator[PackageIndex]:
         disable_nagle_algorithm = True
         wbufsize = -1
 
+        def setup(self) -> None:
+            super().setup()
+            with index.lock:
+                index.connections += 1
+
         def do_GET(self) -> None:
             index.asked.append(self.path)
             index.headers.append(dict(self.headers))
+            with index.lock:
+                index.at_once += 1
+                index.most_at_once = max(index.most_at_once, index.at_once)
             with contextlib.suppress(ConnectionError):
                 self._answer()
+            with index.lock:
+                index.at_once -= 1
 
         def _answer(self) -> None:
             time.sleep(index.delay)

@@ -94,11 +94,10 @@ def test_many_names_are_asked_at_once_over_few_connections(index: PackageIndex) 
     names = [f"package-{number}" for number in range(60)]
     for name in names:
         index.add(name, "1.0")
-    index.delay = 0.1
-    started = time.monotonic()
+    index.delay = 0.02
     found = Index(index.url).projects(names)
-    assert time.monotonic() - started < 60 * 0.1 / 2
     assert all(found[name].project for name in names)
+    assert 1 < index.most_at_once <= index.connections <= 8
 
 
 def test_failures_that_pass_are_tried_again(index: PackageIndex) -> None:
@@ -121,10 +120,8 @@ def test_an_index_that_is_away_is_given_up_soon(index: PackageIndex) -> None:
 @pytest.mark.parametrize("fault", ["drip", "delay"])
 def test_an_index_that_never_ends_is_left(index: PackageIndex, fault: str) -> None:
     setattr(index, fault, 8.0)
-    started = time.monotonic()
     found = Index(index.url, seconds=0.4).projects(["one", "two"])
-    assert time.monotonic() - started < 3
-    assert all(one.problem for one in found.values())
+    assert {one.problem for one in found.values()} == {"it did not answer within 0.4 s"}
 
 
 def test_a_page_that_is_too_long_is_left(index: PackageIndex, monkeypatch: pytest.MonkeyPatch) -> None:

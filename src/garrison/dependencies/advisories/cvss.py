@@ -4,7 +4,8 @@ Threat and environmental metrics are left out: how likely an exploit is changes 
 Numbers are exact fractions, so that rounding goes as the specifications mean it on any machine.
 
 Sources: "A Complete Guide to the Common Vulnerability Scoring System 2.0", section 3.2.1; "CVSS v3.1: Specification
-Document", section 7.1; "CVSS v4.0: Specification Document", section 8.
+Document", section 7.1; "CVSS v4.0: Specification Document", section 8, as FIRST's calculator (BSD-2-Clause) carries it
+out; `cvss_tables.json` says of its tables where they are from.
 """
 
 import functools

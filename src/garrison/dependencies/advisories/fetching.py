@@ -152,9 +152,10 @@ def _attempt(place: Address, part: str, known: Validators) -> Validators | None:
             if error.code == 416 and have:
                 _forget(part)
                 raise _Interrupted("the part of an earlier download is of no use") from None
+            answer = f"the server answers {error.code} {error.reason}".partition("\n")[0]
             if error.code in (408, 429, 500, 502, 503, 504):
-                raise _Interrupted(f"the server answers {error.code} {error.reason}") from None
-            raise SourceError(f"the server answers {error.code} {error.reason}") from None
+                raise _Interrupted(answer) from None
+            raise SourceError(answer) from None
         except urllib.error.URLError as error:
             if isinstance(error.reason, ssl.SSLCertVerificationError):
                 why = error.reason.verify_message
