@@ -138,6 +138,7 @@ def test_all_kinds_of_text_are_searched(name: str) -> None:
         "hf_transformer_layers_and_more_names_xx",
         "sk-ant-api03-<your key>",
         "OPENAI_API_KEY=${OPENAI_API_KEY}",
+        "mysql://scott:tiger@192.168.0.134/test",
         "postgresql://user:password@db.acme.io/x postgresql://a:b3x9q@localhost/x redis://x:y9z8w7@cache/0",
         "mysql://{user}:{password}@{host}/db https://user:<password>@pypi.acme.io/ https://user:$TOKEN@acme.io",
         "https://example.com/a:b@c https://me:secretvalue@example.com/x",

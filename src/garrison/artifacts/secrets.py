@@ -31,6 +31,8 @@ _WEAK = frozenset(
     {"password", "pass", "passwd", "pwd", "secret", "user", "username", "root", "admin", "test", "guest", "token"}
     | {"postgres", "mysql", "key", "apikey", "api_key", "my-secret-pw", "mysecretpassword", "hunter2", "letmein"}
 )
+_FAMOUS = frozenset({("scott", "tiger")})
+"""Users and passwords of documentation that everybody knows: Oracle's example account."""
 _LOCAL = frozenset({"localhost", "127.0.0.1", "0.0.0.0", "host.docker.internal"})
 _RESERVED = (".example", ".invalid", ".test", ".localhost", ".local", "example.com", "example.org", "example.net")
 _KEYS = (b"MI", b"MC", b"MF", b"MG", b"MH", b"b3BlbnNzaC1rZXktdjE")
@@ -138,6 +140,8 @@ def _in_address(credentials: bytes) -> bool:
     if host in _LOCAL or "." not in host or host.endswith(_RESERVED):
         return False
     plain = password.lower()
+    if (user.lower(), plain) in _FAMOUS:
+        return False
     return plain not in _WEAK and plain != user.lower() and _no_placeholder(password) and len(set(password)) > 3
 
 

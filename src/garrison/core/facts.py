@@ -182,6 +182,15 @@ class Package(Fact, frozen=True):
     """Whether the project asks for it itself; `None` where the file does not tell."""
 
 
+class PackageData(Fact, frozen=True):
+    """What the record of an installed package lists beside its code, for its own code to read."""
+
+    modules: tuple[str, ...]
+    """The package's own top folders of Python."""
+    files: tuple[str, ...]
+    """Paths from the folder that the record's folder lies in."""
+
+
 class Release(Fact, frozen=True):
     """What a package index says of a package in use, or said when a scan was last allowed to ask it."""
 
@@ -259,6 +268,7 @@ AnyFact = (
     | Anomaly
     | Requirement
     | Package
+    | PackageData
     | Release
     | OperatingSystem
     | FileMode

@@ -61,6 +61,7 @@ class Locked:
         self._incomplete: list[str] = []
         self._unhashed: list[str] = []
         self._misnamed: list[str] = []
+        self._contradictory: list[str] = []
         self._foreign: list[str] = []
 
     def add(
@@ -132,6 +133,10 @@ class Locked:
         """An entry whose address is that of another package or version."""
         self._misnamed.append(what[:400])
 
+    def contradictory(self, what: str) -> None:
+        """An entry that says one version of a package of the default index and fetches another."""
+        self._contradictory.append(what[:400])
+
     def foreign(self, what: str) -> None:
         """An entry that says that it is from the default index, but whose address is not there."""
         self._foreign.append(what[:400])
@@ -142,6 +147,7 @@ class Locked:
         yield Artifact(format=self._format, details={"packages": len(packages), **self.details})
         for what, entries, text in (
             ("lock-injection", self._misnamed, "under the address of another package or version"),
+            ("lock-contradictory", self._contradictory, "of which another version is fetched than is written"),
             ("lock-foreign-address", self._foreign, "said to be from the default index, but fetched from elsewhere"),
             ("lock-incomplete", self._incomplete, "without a name or a version, and not looked up"),
         ):

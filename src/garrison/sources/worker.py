@@ -141,7 +141,10 @@ def link_fact(target: str) -> Anomaly:
     parts = target.split("/")
     system = len(parts) > 2 and parts[1] in ("etc", "proc", "sys", "dev", "root", "boot")
     keys = any(part in (".ssh", ".aws", ".gnupg", ".kube", ".docker", ".netrc", ".env") for part in parts)
-    what = "escaping-link" if system or keys else "link-out-of-directory"
+    # What a virtual environment links to: a program that is named is no file that is given away.
+    interpreter = parts[-2:-1] == ["bin"] and parts[-1].removeprefix("python").replace(".", "").isdecimal()
+    interpreter = interpreter and parts[-1].startswith("python") and ".." not in parts
+    what = "escaping-link" if keys or (system and not interpreter) else "link-out-of-directory"
     return Anomaly(what=what, detail=f"a symbolic link to {target!r}, outside the directory that was named")
 
 

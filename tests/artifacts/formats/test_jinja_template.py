@@ -260,3 +260,18 @@ def test_any_text_ends_in_a_state(text: str) -> None:
 def test_a_template_that_exhausts_the_parser_is_not_called_examined() -> None:
     examination = examine_bytes(b"{{" + b"(" * 100_000 + b"}}", "a.jinja")[-1]
     assert examination.state == "partial" and "deep" in examination.reason
+
+
+def test_c_that_is_filled_in_by_python_is_no_template_of_jinja() -> None:
+    shim = b"// in a package's __init__.py\nPyMODINIT_FUNC PyInit_{name}(void)\n{{\n    if (!x) {{ return 0; }}\n}}\n"
+    assert not findings_of(shim, "shim.tmpl")
+
+
+def test_a_template_of_a_common_ending_is_judged_all_the_same() -> None:
+    assert worst(findings_of(b"{{ ''.__class__.__mro__ }}", "chat.tmpl")) == "critical"
+    assert worst(findings_of(b"{% odd %}{{ ''.__class__.__mro__ }}", "chat.tmpl")) == "critical"
+
+
+def test_what_a_web_server_renders_has_the_server_s_objects() -> None:
+    assert worst(findings_of(b"{% if a %}{{ request.META }}{% endif %}", "404.html")) == "low"
+    assert worst(findings_of(b"{% if a %}{{ request.META }}{% endif %}", "chat.jinja")) == "medium"

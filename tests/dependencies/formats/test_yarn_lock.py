@@ -111,7 +111,6 @@ def test_later_versions() -> None:
         (CLASSIC, "core/-/core-7.24.0", "core/-/core-7.23.0"),
         (CLASSIC, '"@babel/core@^7.1.0"', '"debug@^7.1.0"'),
         (BERRY, '"@babel/core@npm:7.24.0"', '"@bable/core@npm:7.24.0"'),
-        (BERRY, '"fsevents@npm:2.3.3"', '"fsevents@npm:2.3.1"'),
     ],
 )
 def test_another_package_under_a_name_is_found(text: str, honest: str, hostile: str) -> None:
@@ -136,3 +135,16 @@ def test_other_text_is_no_lock() -> None:
 @given(damaged(CLASSIC.encode(), BERRY.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "yarn.lock")
+
+
+def test_another_version_of_the_same_package_is_said_and_denies_nothing() -> None:
+    text = (
+        '__metadata:\n  version: 6\n\n"a@npm:^1.0.0":\n  version: 1.2.0\n  resolution: "a@npm:1.2.1"\n  checksum: 00\n'
+    )
+    found = findings_of(text.encode(), "yarn.lock")
+    assert [(item.rule, item.severity) for item in found if item.rule.startswith("lock-")] == [
+        ("lock-contradictory", "low")
+    ]
+    assert packages(text)["a"].version == "1.2.1"
+    other = findings_of(text.replace('"a@npm:1.2.1"', '"b@npm:1.2.1"').encode(), "yarn.lock")
+    assert worst(other) == "high"

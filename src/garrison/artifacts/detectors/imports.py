@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from garrison.artifacts.knowledge import imports as knowledge
-from garrison.core.facts import Examination, Import
+from garrison.core.facts import Examination, Import, PackageData
 from garrison.core.findings import Finding, Severity
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
@@ -49,7 +49,9 @@ _SHOWN = 160
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
     """One finding for each subject, rule and target: the worst, at its first place."""
     judged: dict[tuple[str, str, str, str, tuple[str, ...]], tuple[str, Severity, str] | None] = {}
+    owners = _owners(examinations)
     for examination in examinations:
+        own = owners.get(examination.subject, "")
         worst: dict[tuple[str, str], tuple[Severity, str, str]] = {}
         for fact in examination.facts:
             if type(fact) is not Import or fact.origin in ("python", "install"):
@@ -60,12 +62,27 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
             outcome = judged[key]
             if outcome is not None:
                 rule, severity, message = outcome
+                if own and rule == "unknown-import" and fact.module.partition(".")[0] == own:
+                    # Only the package's own code reads it, which could do the same without it.
+                    severity = Severity.LOW
                 target = knowledge.verdict(fact.module, fact.name).target
                 before = worst.get((rule, target))
                 if before is None or severity.rank > before[0].rank:
                     worst[rule, target] = severity, message, before[2] if before else fact.place
         for (rule, _), (severity, message, place) in worst.items():
             yield finding(rule, examination.subject, place, message, severity=severity)
+
+
+def _owners(examinations: Sequence[Examination]) -> dict[str, str]:
+    """For each file that the record of an installed package lists as its data: the top module that it lies in."""
+    found: dict[str, str] = {}
+    for examination in examinations:
+        for fact in examination.facts:
+            if type(fact) is PackageData:
+                root = examination.subject.rpartition("/")[0].rpartition("/")[0]
+                prefix = f"{root}/" if root else ""
+                found.update((prefix + path, path.partition("/")[0]) for path in fact.files)
+    return found
 
 
 def _judge(fact: Import, policy: Policy) -> tuple[str, Severity, str] | None:

@@ -37,6 +37,8 @@ _SERVER = re.compile(
     r"config\.(?:[A-Z][A-Z0-9_]{2,}|items|from_object|from_pyfile|from_envvar|root_path)|self\._\w+|g\.(?:pop|get|_\w+)"
 )
 """Objects that a web server puts into templates; nothing that renders a model's template has them to give."""
+_WEB_PAGES = (".html", ".htm", ".xhtml")
+"""What a web server renders itself, so that its objects are at home there."""
 
 
 def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Finding]:
@@ -47,6 +49,8 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
                 continue
             if (outcome := _judge(fact)) is not None:
                 rule, severity, message = outcome
+                if rule == "template-server-object" and examination.subject.lower().endswith(_WEB_PAGES):
+                    severity = Severity.LOW
                 yield finding(rule, examination.subject, fact.place, message, severity=severity)
             if fact.costs:
                 message = f"rendering it takes the server's time or memory: {'; '.join(fact.costs)[:300]}"

@@ -8,6 +8,7 @@ from garrison.sources.source import Context, Extracted, Source
 
 _ENDINGS = (".jinja", ".jinja2", ".j2")
 _OTHER_ENDINGS = (".template", ".tmpl")
+_PARSED = 1 << 18
 _PAGES = (".md", ".markdown", ".rst", ".adoc")
 _STATEMENT = re.compile(rb"\{%-?\s*(?:for|if|set|macro|include|import|from|extends|block|call|filter|with|raw|do)\b")
 
@@ -25,7 +26,20 @@ def sniff(source: Source) -> bool:
         return False
     from garrison.artifacts.formats import json_document, yaml_document
 
-    return not json_document.sniff(source) and not yaml_document.sniff(source)
+    if json_document.sniff(source) or yaml_document.sniff(source):
+        return False
+    return b"{%" in head or not _is_of_another_language(source)
+
+
+def _is_of_another_language(source: Source) -> bool:
+    """Whether a file of a common ending has doubled braces that are not Jinja's, such as C for `str.format`."""
+    if source.reader.size > _PARSED:
+        return False
+    from garrison.artifacts.jinja_reach import template
+
+    text = source.reader.whole(_PARSED).decode("utf-8", "replace")
+    problem: str = template(source.name, text).problem
+    return problem.startswith("TemplateSyntaxError")
 
 
 def _is_page(name: str) -> bool:

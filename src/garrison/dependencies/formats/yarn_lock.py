@@ -15,6 +15,7 @@ from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 12
 _MARK = re.compile(rb"^# yarn lockfile v1\s*$|^__metadata:\s*$", re.MULTILINE)
+_RELEASE = re.compile(r"\d+\.\d+\.\d+(?:[-+][\w.+\-]+)?")
 _HEADER = re.compile(r"(\S.*):$")
 _FIELD = re.compile(r"""( {2}| {4})("(?:[^"\\]|\\.)*"|[^\s":]+):?(?: (.*))?$""")
 _SPECIFIERS = re.compile(r'"(?:[^"\\]|\\.)*"|[^,\s][^,]*')
@@ -110,7 +111,12 @@ def _berry(found: Locked, document: dict[str, Any], context: Context) -> None:
         descriptors = [_split(one.strip()) for one in key.split(", ")]
         wanted = {npm_addresses.alias(range) or own for own, range in descriptors}
         version = word(entry.get("version"))
-        if reference.startswith("npm:") and (wanted != {name} or not _is_version(reference, version)):
+        if reference.startswith("npm:") and wanted == {name} and _RELEASE.fullmatch(reference, 4):
+            if reference[4:] != version:
+                found.contradictory(f"{name} {version} ({reference[4:200]})")
+                # What is fetched is what is held against advisories.
+                version = reference[4:]
+        elif reference.startswith("npm:") and (wanted != {name} or not _is_version(reference, version)):
             found.misnamed(f"{' and '.join(sorted(wanted)[:3])} {version} ({name}@{reference[:200]})")
         checksum = word(entry.get("checksum")).rpartition("/")[2]
         origin = _berry_origin(reference)

@@ -10,6 +10,9 @@ from garrison.sources.source import Context, Extracted, Source
 
 MAGIC = b"!<arch>\n"
 _NAMES_LIMIT = 1 << 20
+_OF_MICROSOFT = 2
+"""Linker members that a library for Windows begins with. The names in it are those of the object files when it was
+built (`..\\x64\\a.obj`), and linkers write none of them anywhere."""
 _INDEXES = frozenset({"/", "/SYM64/", "__.SYMDEF", "__.SYMDEF SORTED"})
 
 
@@ -19,6 +22,7 @@ def extract(source: Source, context: Context) -> Extracted:
     reader = source.reader
     offset = len(MAGIC)
     names = b""
+    linker_members = 0
     for _ in range(context.limits.members):
         context.check_time()
         header = reader.pread(offset, 60)
@@ -33,15 +37,18 @@ def extract(source: Source, context: Context) -> Extracted:
         skipped = 0
         if name == "//":
             names = reader.pread(data, min(size, _NAMES_LIMIT))
+        elif name == "/":
+            linker_members += 1
         elif name not in _INDEXES:
             if name.startswith("#1/") and name[3:].isdecimal():
                 skipped = min(int(name[3:]), size, _NAMES_LIMIT)
                 name = reader.pread(data, skipped).split(b"\0")[0].decode("utf-8", "backslashreplace")
             elif name.startswith("/") and name[1:].isdecimal():
-                name = names[int(name[1:]) :].split(b"\n")[0].decode("utf-8", "backslashreplace")
+                name = names[int(name[1:]) :].split(b"\n")[0].split(b"\0")[0].decode("utf-8", "backslashreplace")
             name = name.removesuffix("/")
             if name not in _INDEXES:
-                yield from name_anomalies(name)
+                if linker_members < _OF_MICROSOFT:
+                    yield from name_anomalies(name)
                 yield source.member(name or "(no name)", reader.window(data + skipped, size - skipped))
         offset = data + size + size % 2
     raise LimitExceeded("members", f"more than {context.limits.members} members")
