@@ -3,10 +3,10 @@
 PASSED = 0
 """Policy lets it through."""
 DENIED = 1
-"""Policy denies it."""
+"""Policy denies it. Of `db status`: advisories are missing or too old; of `fix`: something is to be raised or stays."""
 USAGE = 2
 """The command was used wrongly: no such path, an unknown rule, a policy that does not parse, an unwritable output."""
 FAILED = 3
-"""garrison itself failed."""
+"""garrison itself failed, or a source of `db update` could not be used."""
 INTERRUPTED = 130
 """Ctrl-C, by the shells' convention of 128 and the signal's number."""

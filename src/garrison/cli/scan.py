@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 def configure(parser: Parser) -> None:
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH", help="a file, a directory, an archive or host:; - is standard input")
+    add(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a file, a directory, an archive, an image (docker:// or oci://) or host:; - is standard input",
+    )
     add("--format", choices=tuple(RENDERERS), default="table", help="how the report is written (default: table)")
     add(
         "--output",
@@ -36,7 +41,7 @@ def configure(parser: Parser) -> None:
         metavar="SEVERITY",
         help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
     )
-    add("--root", metavar="DIR", help="with host: in place of a PATH, a root file system other than the running one")
+    add("--root", metavar="DIR", help="with host:, a root file system in place of the running one")
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
     add(
         "--online",

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,6 +218,15 @@ def test_a_redirect_with_an_endless_body_costs_nothing(server: Server, tmp_path:
     with pytest.raises(SourceError, match="Redirection"):
         got(server, tmp_path / "x")
     assert server.flooded < 64 << 20
+
+
+@pytest.mark.parametrize(
+    "url", ["https://localhost/x", "https://127.0.0.1/x", "http://[::1]/x", "http://example.org/x"]
+)
+def test_nobody_elsewhere_leads_to_this_machine_or_to_plain_http(url: str) -> None:
+    request = urllib.request.Request("https://mirror.example/all.zip")
+    with pytest.raises(SourceError, match="not fetched"):
+        fetching._Redirects().redirect_request(request, None, 302, "Found", {}, url)
 
 
 @pytest.mark.parametrize("text", ["http://example.org/x", "http://10.0.0.1/x", "http://[::2]/x", "HTTP://a/x"])

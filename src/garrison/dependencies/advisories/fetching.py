@@ -1,7 +1,8 @@
 """Fetches files over HTTPS: only what has changed, on from where a download broke off, and never without an end.
 
-Plain HTTP is for this machine itself. Redirects are followed a few times, to HTTPS alone. What a server sends is
-bounded in size, and a watch closes a connection that stands still or drips, whatever it is doing at that moment.
+Plain HTTP is for this machine itself. Redirects are followed a few times, to HTTPS alone, and from elsewhere never to
+this machine. What a server sends is bounded in size, and a watch closes a connection that stands still or drips,
+whatever it is doing at that moment.
 
 Source: RFC 9110 (conditional requests, ranges).
 """
@@ -320,6 +321,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str) -> Any:
         parts = urlsplit(newurl)
         from_here = loopback(urlsplit(req.full_url).hostname or "")
-        if parts.scheme != "https" and not (from_here and _allowed(parts)):
+        inwards = loopback(parts.hostname or "") and not from_here
+        if inwards or (parts.scheme != "https" and not (from_here and _allowed(parts))):
             raise SourceError(f"the server redirects to {newurl[:200]}, which is not fetched")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -114,4 +114,5 @@ def _sums(text: str, context: Context) -> Extracted:
             odd.append(number)
     yield Artifact(format="go-checksums", details={"modules": len(modules)})
     if odd:
-        raise Malformed(f"{len(odd)} lines are no checksum of a module, the first is line {odd[0]}")
+        more = f" and in {len(odd) - 1} more" if len(odd) > 1 else ""
+        raise Malformed(f"no checksum of a module in line {odd[0]}{more}")
