@@ -11,6 +11,8 @@ from garrison.dependencies.specifiers import allows, alternatives_of, disjoint, 
 @pytest.mark.parametrize(
     ("ecosystem", "specifier", "expected"),
     [
+        ("pypi", "==1!2.0", "exact"),
+        ("pypi", "1!=2", "exact"),
         ("pypi", "==1.0", "exact"),
         ("pypi", "===1.0-weird", "exact"),
         ("pypi", "==1.0,>=0.5", "exact"),

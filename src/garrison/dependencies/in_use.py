@@ -10,11 +10,11 @@ import msgspec
 
 from garrison.core.facts import Examination, OperatingSystem, Package, Requirement
 from garrison.dependencies.purl import InvalidPackageURL, normalise_name, osv_ecosystem, purl
+from garrison.dependencies.specifiers import pinned
 
 _SYSTEM = frozenset({"deb", "apk", "rpm"})
-_EXACT = re.compile(r"={2,3}\s*([\w.!+\-]+)$")
+_VERSION = re.compile(r"\d[\w.!+\-]*")
 _CONDA = re.compile(r"={0,2}\s*(\d[\w.!+]*)(?:[=\s]+[\w.*]+)?$")
-_PLAIN = re.compile(r"=?\s*v?(\d[\w.+\-]*)$")
 _WHEEL = re.compile(r"([A-Za-z0-9][\w.]*)-(\d[\w.!+]*)(?:-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl$")
 _SDIST = re.compile(r"([A-Za-z0-9][\w.\-]*)-(\d[\w.!+]*)\.(?:tar\.gz|tar\.bz2|zip|tgz)$")
 _ROOT = re.compile(r"(?:^|(?<=/))(?:usr/lib|etc)/[^/]+$")
@@ -230,15 +230,8 @@ def _exact(ecosystem: str, specifier: str) -> str:
         # `=1.2` takes the newest 1.2.x: what is known of 1.2 is the best that can be said; `=1` says too little.
         found = _CONDA.match(text)
         return found[1] if found and ("." in found[1] or text.startswith("==")) else ""
-    if ecosystem == "pypi":
-        text = text.strip("()")
-        exact = [found[1] for part in text.split(",") if (found := _EXACT.match(part.strip()))]
-        return exact[0] if exact else ""
-    found = _PLAIN.match(text)
-    if not found or (ecosystem == "cargo" and not text.startswith("=")):
-        # To Cargo a bare version means "compatible with".
-        return ""
-    return found[1] if ecosystem != "npm" or found[1].count(".") >= 2 else ""
+    version = pinned(ecosystem, text.strip("()"))
+    return version if _VERSION.fullmatch(version) else ""
 
 
 def _from_file(fact: Requirement) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["exact", "bounded", "lower", "any", "unknown"]
 """One version; a range with an end; a range without one; any version; nothing that can be told."""
-_CLAUSE = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>|\^|~|=)?\s*v?([^\s,|<>=!~^]+)\s*")
+_CLAUSE = re.compile(r"\s*(===|==|~=|!=|<=|>=|<|>|\^|~|=)?\s*v?((?:\d+!)?[^\s,|<>=!~^]+)\s*")
 _RELEASE = re.compile(r"(?:(\d+)!)?(\d+(?:\.\d+)*)(.*)", re.DOTALL)
 _HYPHEN = re.compile(r"^\s*v?(\d[\w.+]*)\s+-\s+v?(\d[\w.+]*)\s*$")
 _WILD = re.compile(r"(?:\.[*xX])+$")
@@ -54,7 +54,7 @@ def pinned(ecosystem: str, specifier: str) -> str:
         return ""
     clauses = alternatives_of(ecosystem, specifier)[0].split(",")
     exact = [part.strip() for part in clauses if part.strip().startswith("==") and not part.strip().endswith("*")]
-    return exact[0].lstrip("=").strip()
+    return exact[0].lstrip("=").strip() if exact else ""
 
 
 @functools.lru_cache(maxsize=8192)

@@ -10,6 +10,7 @@ from garrison.dependencies.manifests import Asked, Manifest, Manifests, folder
 from garrison.dependencies.markers import overlap
 from garrison.dependencies.python_requirement import normalised
 from garrison.dependencies.specifiers import allows, disjoint, pinned
+from garrison.dependencies.wording import first_of
 
 _LOCKS = {
     "poetry-lock": "pyproject",
@@ -142,12 +143,8 @@ def _duplicates(manifest: Manifest) -> Iterator[Finding]:
         seen.add(key)
     if twice:
         noun = "package is" if len(twice) == 1 else "packages are"
-        message = f"{len(twice)} {noun} asked for more than once: {_names(list(twice))}"
+        message = f"{len(twice)} {noun} asked for more than once: {first_of(list(twice), _NAMED)}"
         yield finding("requirement-duplicate", manifest.subject, next(iter(twice.values())), message)
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
 
 
 def _locks(examinations: Sequence[Examination], manifests: Manifests) -> Iterator[Finding]:
@@ -224,7 +221,7 @@ def _against(
             yield finding("lock-contradiction", manifest.subject, fact.place, message)
     if missing:
         noun = "package" if len(missing) == 1 else "packages"
-        message = f"{file} lacks {len(missing)} {noun} that the manifest asks for: {_names(list(missing))}"
+        message = f"{file} lacks {len(missing)} {noun} that the manifest asks for: {first_of(list(missing), _NAMED)}"
         yield finding("lock-outdated", subject, "", message)
 
 

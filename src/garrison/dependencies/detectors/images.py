@@ -10,6 +10,7 @@ from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 from garrison.dependencies.knowledge import images
 from garrison.dependencies.knowledge.ports import ports
+from garrison.dependencies.wording import first_of
 
 _ROOT = re.compile(r"(?:root|0+)?(?::.*)?")
 _PORTS = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/tcp)?")
@@ -114,7 +115,7 @@ def _privileged(subject: str, modes: Sequence[FileMode]) -> Iterator[Finding]:
             )
     if usual:
         number = f"{len(usual)} programs are" if len(usual) > 1 else "one program is"
-        message = f"{number} setuid or setgid, as everywhere: {_listed(usual)}"
+        message = f"{number} setuid or setgid, as everywhere: {first_of(usual, _SHOWN)}"
         yield finding("privileged-file", subject, "", message, severity=Severity.INFO)
 
 
@@ -125,10 +126,5 @@ def _writable(subject: str, modes: Sequence[FileMode]) -> Iterator[Finding]:
         if paths:
             kind = "folder" if directory else "file"
             number = f"{len(paths)} {kind}s" if len(paths) > 1 else f"one {kind}"
-            message = f"everybody can change {number}: {_listed(paths)}"
+            message = f"everybody can change {number}: {first_of(paths, _SHOWN)}"
             yield finding("world-writable", subject, "folders" if directory else "files", message)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

@@ -6,6 +6,7 @@ from garrison.core.facts import Artifact, Examination, Package
 from garrison.core.findings import Check, Finding
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
+from garrison.dependencies.wording import first_of
 
 _KEYS = ("license_name", "licence_name", "license", "licence", "modelspec.license")
 _SYSTEM = frozenset({"deb", "apk", "rpm"})
@@ -37,8 +38,7 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
             else:
                 unknown.append(f"{what} ({statements[0][:60]!r})" if statements else what)
         if unknown:
-            more = f" and {len(unknown) - _NAMED} more" if len(unknown) > _NAMED else ""
-            message = f"no licence that is understood: {', '.join(unknown[:_NAMED])}{more}"
+            message = f"no licence that is understood: {first_of(unknown, _NAMED)}"
             yield finding("licence-unknown", examination.subject, "", message)
     if every:
         missing = len(every) - len(checked)

@@ -12,6 +12,7 @@ from garrison.core.judgement import finding
 from garrison.core.policy import Policy
 from garrison.dependencies.knowledge.package_indexes import among, known
 from garrison.dependencies.manifests import joined
+from garrison.dependencies.wording import first_of
 
 _URL = re.compile(
     r"^(?:(?:git|hg|svn|bzr)\+)?([A-Za-z][A-Za-z0-9.\-]*)(?:\+[a-z]+)?://(?:[^/@]*@)?(\[[^\]]*\]|[^/:?#]*)(:\d+)?([^?#]*)"
@@ -71,7 +72,7 @@ def _outside(examination: Examination, folders: _Folders) -> Iterator[Finding]:
     ]
     if found:
         names = list(dict.fromkeys(fact.name[:_SHOWN] for fact in found))
-        some = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+        some = first_of(names, _NAMED)
         what = f"the package {some} is" if len(names) == 1 else f"{len(names)} packages ({some}) are"
         message = f"{what} taken from the author's machine, outside of what was scanned: {found[0].source[:_SHOWN]!r}"
         yield finding("package-source", examination.subject, found[0].place, message, severity=Severity.LOW)

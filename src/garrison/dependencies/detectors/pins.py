@@ -9,6 +9,7 @@ from garrison.core.policy import Policy
 from garrison.dependencies.manifests import Manifest, Manifests, folder
 from garrison.dependencies.python_requirement import normalised
 from garrison.dependencies.specifiers import kind
+from garrison.dependencies.wording import first_of
 
 _ECOSYSTEMS = frozenset({"pypi", "conda"})
 _LIBRARIES = frozenset({"pyproject", "setup-cfg", "setup-script"})
@@ -117,4 +118,4 @@ def _share(some: Sequence[Requirement], of: Sequence[Requirement]) -> str:
 
 def _names(requirements: Sequence[Requirement]) -> str:
     names = list(dict.fromkeys(f"{fact.name}{fact.specifier}"[:80] for fact in requirements))
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return first_of(names, _NAMED)

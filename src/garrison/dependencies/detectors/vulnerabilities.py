@@ -15,6 +15,7 @@ from garrison.dependencies.advisories.database import Database
 from garrison.dependencies.in_use import Indefinite, InUse, Packages, Place, packages_in_use
 from garrison.dependencies.matching import Known, Outcome, Upgrade, every_version
 from garrison.dependencies.versions import UnknownEcosystem, scheme
+from garrison.dependencies.wording import first_of
 
 NAME = "known vulnerabilities"
 _IDS = ("MAL-", "CVE-", "GHSA-", "PYSEC-")
@@ -214,8 +215,7 @@ def _title(package: InUse) -> str:
         plain = package.written.lower().replace("_", "-").replace(".", "-")
         return package.name if plain == package.name else f"{package.written} ({package.name})"
     binaries = package.written.split(", ")
-    rest = f" and {len(binaries) - _NAMED} more" if len(binaries) > _NAMED else ""
-    return f"{package.name} ({', '.join(binaries[:_NAMED])}{rest})"
+    return f"{package.name} ({first_of(binaries, _NAMED)})"
 
 
 def _message(match: _Match, one: _Vulnerability, detail: str) -> str:
@@ -252,7 +252,7 @@ def _fix(package: InUse, found: Sequence[_Vulnerability], upgrade: Upgrade) -> s
         what = "which clears it" if count == 1 else f"the least version that clears all {count}"
         return f"Upgrade {name} to {upgrade.version}, {what}."
     left = [one.id for one in found if not {entry.id for entry in one.entries}.isdisjoint(upgrade.left)]
-    named = f"{', '.join(left[:_NAMED])}{f' and {len(left) - _NAMED} more' if len(left) > _NAMED else ''}"
+    named = first_of(left, _NAMED)
     if upgrade.version and len(left) < count:
         return f"Upgrade {name} to {upgrade.version}, which clears most; no version is known to clear {named}."
     return f"No version of {name} is known to clear {named}: replace it, or take away what the vulnerability needs."
@@ -354,5 +354,4 @@ def _check(database: Database, packages: Packages, unclear: int) -> Check:
 
 
 def _listed(names: Iterable[str]) -> str:
-    known = list(dict.fromkeys(names))
-    return ", ".join(known[:_NAMED]) + (f" and {len(known) - _NAMED} more" if len(known) > _NAMED else "")
+    return first_of(list(dict.fromkeys(names)), _NAMED)

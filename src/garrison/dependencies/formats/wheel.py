@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from garrison.core.errors import Malformed
 from garrison.core.facts import Anomaly, Artifact
+from garrison.dependencies.wording import first_of
 from garrison.sources.containers.zip import Member, directory, open_member
 from garrison.sources.source import Context, Extracted, Source
 
@@ -46,8 +47,7 @@ def extract(source: Source, context: Context) -> Extracted:
         (changed, "the bytes are not those that the record lists:"),
     ):
         if names:
-            more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-            detail = f"{what} {', '.join(map(repr, names[:_SHOWN]))}{more}"
+            detail = f"{what} {first_of([repr(name) for name in names], _SHOWN)}"
             yield Anomaly(what="wheel-record-mismatch", detail=detail, place=f"{folder}/RECORD")
 
 
