@@ -426,3 +426,135 @@ def test_documents_of_strange_types_are_no_crash() -> None:
             for examination in examine_bytes(saved([TOP], **{key: value}), "image.tar"):
                 assert "reader failed" not in examination.reason, (key, value, examination.reason)
                 assert not [s for s in examination.facts if isinstance(s, Setting) and s.topic == "exposed-port"]
+
+
+HARD_LINKS = [
+    # Another name in the layer of the file itself, whose first name a layer above deletes.
+    [[("s/a", PICKLE), ("app/m", "=> s/a")], [("s/.wh.a", b"")]],
+    [[("s/a", PICKLE), ("s/b", "=> s/a"), ("app/m", "=> s/b")], [(".wh.s", b"")]],
+    [[("s/a", PICKLE), ("app/m/", "=> s/a")], [("s/.wh..wh..opq", b"")]],
+    # In a layer above, which deletes the first name at once or leaves that to another.
+    [[("s/a", PICKLE)], [("app/m", "=> s/a"), ("s/.wh.a", b"")]],
+    [[("s/a", PICKLE)], [("s/b", "=> s/a")], [("app/m", "=> s/b"), (".wh.s", b"")]],
+    [[("s/a", PICKLE)], [("app/m", "=> s/a")], [("s", b"a file in its place")]],
+]
+
+
+@pytest.mark.parametrize("layers", HARD_LINKS)
+def test_a_hard_link_keeps_a_file_whose_first_name_is_deleted(layers: list[list[tuple[str, Any]]]) -> None:
+    for kind in (PLAIN, GZIP, ZSTD):
+        data = archive(layout([tar(layer) for layer in layers], [kind] * len(layers)))
+        assert "dangerous-import" in by_rule_at(data, "image.tar!/app/m")
+
+
+def test_a_hard_link_to_nothing_is_a_gap() -> None:
+    found = by_subject(saved([tar({"app/m": "=> s/a"})]))
+    assert found["image.tar!/app/m"].state == "failed"
+    assert "image.tar!/app/m" not in by_subject(saved([tar({"s/a": b"x"}), tar({"app/m": "=> s/a"})]))
+
+
+def by_rule_at(data: bytes, subject: str) -> set[str]:
+    return {finding.rule for finding in findings_of(data, "image.tar") if finding.subject == subject}
+
+
+def test_what_was_written_through_a_link_stays_when_the_link_is_replaced() -> None:
+    layers = [tar({"l": "-> real"}), tar({"l/m.pkl": PICKLE}), tar({"l": "-> other"})]
+    assert rules_of(saved(layers))["dangerous-import"] == "critical"
+
+
+def test_files_in_the_folders_of_the_kernel_are_read() -> None:
+    assert rules_of(saved([tar({"dev/m.pkl": PICKLE, "proc/x/m.pkl": PICKLE})]))["dangerous-import"] == "critical"
+
+
+def header(name: str, size: int, kind: bytes = b"0") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def member(name: str, data: bytes, kind: bytes = b"0") -> bytes:
+    return header(name, len(data), kind) + data + bytes(-len(data) % 512)
+
+
+def record(key: str, value: str) -> bytes:
+    for length in range(1, 999):
+        line = f"{length} {key}={value}\n".encode()
+        if len(line) == length:
+            return line
+    raise AssertionError
+
+
+@pytest.mark.parametrize(
+    "front",
+    [
+        member("g", record("path", "etc/passwd") + record("size", "4096"), b"g"),
+        member("x", record("size", "4096"), b"x") + member("x", record("comment", "a"), b"x"),
+        member("x", record("path", "app/.wh.x"), b"x") + member("l", b"app/m.pkl\0", b"L"),
+        member("x", record("size", "4096"), b"x") + member("g", record("comment", "a"), b"g"),
+    ],
+    ids=["global records", "records that others replace", "a GNU name beside a pax one", "records that a global ends"],
+)
+def test_layers_are_read_as_engines_read_them(front: bytes) -> None:
+    layer = front + member("app/m.pkl", PICKLE) + member("app/n.pkl", PICKLE) + bytes(10240)
+    data = saved([layer])
+    assert by_rule_at(data, "image.tar!/app/m.pkl") & by_rule_at(data, "image.tar!/app/n.pkl") == {"dangerous-import"}
+
+
+def test_a_number_behind_zeros_is_not_taken_for_none() -> None:
+    inner = member("a", b"b")
+    block = bytearray(header("app/m.pkl", len(inner)))
+    block[124:136] = b"\0%010o\0" % len(inner)
+    block[148:156] = b"%06o\0 " % sum(block[:148] + b" " * 8 + block[156:])
+    layer = bytes(block) + inner + bytes(10240)
+    assert rules_of(saved([layer]))["malformed"]
+
+
+def test_a_layer_that_is_only_called_encrypted_is_read() -> None:
+    layer = tar({"app/m.pkl": PICKLE})
+    data = archive(layout([layer], [PLAIN], change=lambda m: m["layers"][0].update(mediaType=GZIP + "+encrypted")))
+    assert rules_of(data)["dangerous-import"] == "critical"
+
+
+@pytest.mark.parametrize(
+    ("platforms", "annotations"),
+    [
+        (["amd64", "amd64"], {"vnd.docker.reference.type": "attestation-manifest"}),
+        (["amd64", "amd64"], {}),
+    ],
+    ids=["called an attestation", "second of its platform"],
+)
+def test_all_images_that_an_engine_may_take_are_examined(
+    platforms: list[str], annotations: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    images: list[tuple[dict[str, Any], list[bytes]]] = []
+    for content in ({"app/a.txt": b"nothing"}, {"app/m.pkl": PICKLE}):
+        layer = tar(content)
+        config = configuration([layer])
+        descriptors = {"config": blob(config, OCI + "config.v1+json"), "layers": [blob(layer, PLAIN)]}
+        images.append(({"mediaType": OCI + "manifest.v1+json", **descriptors}, [config, layer]))
+    files = index(images)
+    listed = json.loads(files["index.json"])
+    for descriptor, name in zip(listed["manifests"], platforms, strict=True):
+        descriptor["platform"] = {"os": "linux", "architecture": name}
+    listed["manifests"][1]["annotations"] = annotations
+    data = archive(files | {"index.json": json.dumps(listed).encode()})
+    assert rules_of(data)["dangerous-import"] == "critical"
+
+
+def test_a_manifest_with_the_same_configuration_and_other_layers_is_read() -> None:
+    config = configuration([], rootfs={})
+    files = layout([tar({"app/m.pkl": PICKLE})], [PLAIN], rootfs={})
+    name = f"{digest(config)[7:]}.json"
+    manifest = json.dumps([{"Config": name, "RepoTags": ["a:1"], "Layers": ["l.tar"]}]).encode()
+    assert f"blobs/sha256/{digest(config)[7:]}" in files
+    data = archive(files | {name: config, "l.tar": tar({"a": b"b"}), "manifest.json": manifest})
+    assert rules_of(data)["dangerous-import"] == "critical"
+
+
+def test_two_manifests_of_one_name_and_what_no_manifest_names() -> None:
+    good, bad = saved([tar({"a": b"b"})]), tar({"app/m.pkl": PICKLE})
+    first = json.dumps([{"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["l.tar"]}]).encode()
+    data = member("manifest.json", first) + member("l.tar", bad) + good
+    found = rules_of(data)
+    assert found["duplicate-member"] == "high" and found["dangerous-import"] == "critical"

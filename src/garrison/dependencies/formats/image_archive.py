@@ -21,6 +21,7 @@ _LOOKED_AT = 8
 """Entries whose names tell whether it is worth to go on looking."""
 _ENTRIES = 4096
 _LINKS = 4
+_STEP = 1 << 20
 
 
 def sniff(source: Source) -> bool:
@@ -49,14 +50,30 @@ def extract(source: Source, context: Context) -> Extracted:
     from garrison.dependencies.images.members import normal
 
     entries: dict[str, Entry] = {}
-    for entry in Entries(source.reader, context, context.limits.members):
+    for entry in Entries(source.reader, context, context.limits.members, engine=True):
         path = normal(entry.name)
         if path is None:
             detail = f"{entry.name[:200]!r} leaves the folder it is unpacked to"
             yield Anomaly(what="path-traversal", detail=detail, place=f"member {entry.name[:200]}")
         elif entry.kind != b"5" and not entry.name.endswith("/"):
+            if path in entries and not _same(entries[path], entry, source.reader, context):
+                detail = f"{path!r} is there twice: Docker takes the later one, and Podman the earlier"
+                yield Anomaly(what="duplicate-member", detail=detail, place=f"member {path}")
+                yield source.member(path, source.reader.window(entries[path].data, entries[path].size))
             entries[path] = entry
     yield from Archive(_Files(entries, source.reader), source, context).extract()
+
+
+def _same(one: Entry, other: Entry, reader: Reader, context: Context) -> bool:
+    """Whether two entries are the same file."""
+    if (one.size, one.kind, one.link) != (other.size, other.kind, other.link):
+        return False
+    for start in range(0, one.size, _STEP):
+        context.check_time()
+        length = min(_STEP, one.size - start)
+        if reader.pread(one.data + start, length) != reader.pread(other.data + start, length):
+            return False
+    return True
 
 
 class _Files(dict[str, Reader]):

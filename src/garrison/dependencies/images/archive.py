@@ -43,7 +43,8 @@ class Archive:
         self._context = context
         self._used = {SAVED, LAYOUT, "oci-layout", "repositories"}
         self._notes: list[AnyFact | Examination] = []
-        self._configs: set[str] = set()
+        self._saved_layers: dict[str, set[tuple[str, ...]]] = {}
+        """By the configuration, the layers of what `docker save` lists, so that its layout is not read again."""
 
     def extract(self) -> Extracted:
         """All images, each under its own name where there are several, and what belongs to none."""
@@ -105,7 +106,6 @@ class Archive:
         config = documents.read(self._hashed(reader, path), path) if reader is not None else {}
         if reader is None:
             self._notes.append(self._absent(path, "the configuration"))
-        self._configs.add(path.removesuffix(".json").rpartition("/")[2].removeprefix("sha256:"))
         layers: list[Blob] = []
         paths = texts(fields.get("Layers"))
         if len(paths) > documents.MOST_LAYERS:
@@ -113,6 +113,8 @@ class Archive:
         for layer in paths:
             digest = _digest_in(layer)
             layers.append(Blob(self._named(layer), Descriptor(digest=digest, title=layer)))
+        identity = path.removesuffix(".json").rpartition("/")[2].removeprefix("sha256:")
+        self._saved_layers.setdefault(identity, set()).add(tuple(blob.descriptor.digest for blob in layers))
         return Image(name=", ".join(texts(fields.get("RepoTags"))[:8]), config=config, layers=layers)
 
     def _named(self, path: str) -> Reader | None:
@@ -184,9 +186,12 @@ class Archive:
         found: list[Descriptor] = []
         for group in several.values():
             best = best_of([one for one in group if self._has(one)] or group)
-            found.append(best)
+            same = best.platform.split("/")[:2]
             for other in group:
-                if other is not best:
+                if other.platform.split("/")[:2] == same:
+                    # Engines differ in which variant, or which of two for one platform, they take.
+                    found.append(other)
+                else:
                     self._use(other, deep=True)
                     reason = f"for {other.platform}; the image for {best.platform} is examined"
                     self._notes.append(self._omitted(other.digest, "skipped", reason))
@@ -201,7 +206,8 @@ class Archive:
             yield Artefact(name, manifest.artifact_type or config or "unknown", blobs)
             return
         config_reader = self._blob(manifest.config) if manifest.config is not None else None
-        if manifest.config is not None and manifest.config.digest.partition(":")[2] in self._configs:
+        identity = manifest.config.digest.partition(":")[2] if manifest.config is not None else ""
+        if tuple(layer.digest for layer in manifest.layers) in self._saved_layers.get(identity, ()):
             return
         document: dict[str, object] = {}
         if config_reader is not None and manifest.config is not None:
@@ -244,14 +250,14 @@ class Archive:
 
     # coverage
 
-    def _left_over(self) -> Iterator[Examination]:
-        """Files that belong to no image: they are not examined, and said to be there."""
+    def _left_over(self) -> Iterator[Source | Examination]:
+        """Files that belong to no image: engines differ in what they take, so they are examined as files."""
         left = [path for path in self._files if path not in self._used and not _of_old(path)]
         for path in left[:_MOST_STATED]:
-            yield self._omitted(path, "skipped", "belongs to no image that is examined")
+            yield self._source.member(path, self._files[path])
         if len(left) > _MOST_STATED:
             reason = f"belong to no image that is examined: {len(left) - _MOST_STATED} more files"
-            yield self._omitted("(files)", "skipped", reason)
+            yield self._omitted("(files)", "partial", reason)
 
     def _omitted(self, name: str, state: str, reason: str) -> Examination:
         return Examination(subject=f"{self._source.subject}!/{name}", state=state, reason=reason)  # type: ignore[arg-type]

@@ -21,7 +21,10 @@ class Covers:
         self._emptied: dict[str, int] = {}
         self._above: dict[str, str] = {}
         self._layer = 0
+        self._links: dict[str, int] = {}
+        """Symbolic links: what was written below one went where it led, so that replacing it hides none of that."""
         self._own_files: set[str] = set()
+        self._own_links: set[str] = set()
         self._own_folders: set[str] = set()
         self._own_deleted: set[str] = set()
         self._own_emptied: set[str] = set()
@@ -36,6 +39,7 @@ class Covers:
         number = self._layer
         for own, covers in (
             (self._own_files, self._files),
+            (self._own_links, self._links),
             (self._own_folders, self._folders),
             (self._own_deleted, self._deleted),
             (self._own_emptied, self._emptied),
@@ -55,20 +59,27 @@ class Covers:
             self._own_deleted.add(f"{folder}/{target}" if folder else target)
         return True
 
-    def file(self, path: str) -> bool:
+    def file(self, path: str, *, link: bool = False) -> bool:
         """Take note of what is no folder; `False` where the layer has it already."""
-        before = len(self._own_files)
-        self._own_files.add(path)
-        return len(self._own_files) > before
+        if self.holds(path):
+            return False
+        (self._own_links if link else self._own_files).add(path)
+        return True
+
+    def holds(self, path: str) -> bool:
+        """Whether this layer has had a file or a link of that path so far."""
+        return path in self._own_files or path in self._own_links
 
     def folder(self, path: str) -> None:
         self._own_folders.add(path)
 
     def hiding(self, path: str) -> str:
         """How the layers above hide a file of this layer, in words; empty where it is seen."""
-        for covers, verb in ((self._deleted, "deletes"), (self._files, "replaces"), (self._folders, "replaces")):
+        if path in self._deleted:
+            return self._told(self._deleted[path], "deletes")
+        for covers in (self._files, self._links, self._folders):
             if path in covers:
-                return self._told(covers[path], verb)
+                return self._told(covers[path], "replaces")
         return self._hidden_folder(path.rpartition("/")[0])
 
     def _hidden_folder(self, folder: str) -> str:

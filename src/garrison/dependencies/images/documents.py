@@ -118,16 +118,19 @@ def descriptor(value: object) -> Descriptor:
     size = fields.get("size")
     annotations = table(fields.get("annotations"))
     media_type = text(fields.get("mediaType"))
+    platform = _platform(table(fields.get("platform")))
     return Descriptor(
         digest=digest,
         size=size if isinstance(size, int) and size >= 0 else -1,
         media_type=media_type,
-        platform=_platform(table(fields.get("platform"))),
+        platform=platform,
         title=text(annotations.get("org.opencontainers.image.title"))
         or text(annotations.get("org.cnai.model.filepath")),
         name=text(annotations.get("io.containerd.image.name"))
         or text(annotations.get("org.opencontainers.image.ref.name")),
-        attestation=text(annotations.get("vnd.docker.reference.type")) == "attestation-manifest",
+        # Engines go by the platform alone: what has one is run, whatever its annotations say.
+        attestation=text(annotations.get("vnd.docker.reference.type")) == "attestation-manifest"
+        and platform == "unknown/unknown",
         elsewhere=bool(texts(fields.get("urls"))) or ".foreign." in media_type or ".nondistributable." in media_type,
     )
 

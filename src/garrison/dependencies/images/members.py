@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import msgspec
 
 from garrison.core.errors import ExaminationError
-from garrison.core.facts import Anomaly, AnyFact, FileMode
+from garrison.core.facts import Anomaly, AnyFact, Examination, FileMode
 from garrison.dependencies.images.covers import Covers
 from garrison.dependencies.images.layer import Layer
 from garrison.sources.containers.tar import Entries, Entry
 from garrison.sources.reader import BytesReader, Reader
-from garrison.sources.scope import hidden_scope, is_unread, scope_of
+from garrison.sources.scope import hidden_scope, scope_of
 from garrison.sources.source import Context, Source
 
 _HELD = 32 << 20
@@ -52,6 +52,10 @@ class Tree:
         self._lists_size = 0
         self._modes: list[FileMode] = []
         self._left = context.limits.entries
+        self._shadowed: dict[str, Entry] = {}
+        self._revived: list[tuple[str, Entry]] = []
+        self._wanted: dict[str, str] = {}
+        """What hard links of this layer and those above lead to below, with the names that they give it."""
         self.counts = Counts()
 
     def read(self, layer: Layer, number: int) -> Iterator[Source | AnyFact]:
@@ -61,12 +65,16 @@ class Tree:
         held: dict[str, Source] = {}
         broken: ExaminationError | None = None
         try:
-            for entry in Entries(layer.reader, self._context, self._left):
+            for entry in Entries(layer.reader, self._context, self._left, engine=True):
                 self._left -= 1
                 yield from self._entry(entry, layer, place, held)
         except ExaminationError as error:
             broken = error
         self._covers.leave()
+        for alias, entry in sorted(self._revived, key=lambda one: one[1].data):
+            yield from self._file(alias, entry, layer, held)
+        self._revived.clear()
+        self._shadowed.clear()
         yield from held.values()
         if broken is not None:
             raise broken
@@ -83,14 +91,14 @@ class Tree:
             yield Anomaly(what="layer-escapes", detail=detail, place=place)
         elif self._covers.whiteout(folder, name):
             return
-        elif entry.kind == b"5" or entry.name.endswith("/"):
+        elif entry.kind == b"5" or (entry.name.endswith("/") and entry.kind not in (b"1", b"2")):
             self.counts.folders += 1
             if not self._covers.hiding(path):
                 self._note_mode(path, entry, directory=True)
             self._covers.folder(path)
         else:
             hidden = self._covers.hiding(path)
-            if not self._covers.file(path):
+            if not self._covers.file(path, link=entry.kind == b"2"):
                 detail = f"{path!r} is there twice: the later one replaces the earlier"
                 yield Anomaly(what="duplicate-member-same", detail=detail, place=place)
             if entry.kind in (b"1", b"2"):
@@ -99,9 +107,14 @@ class Tree:
                 if folder != "dev" and not folder.startswith("dev/"):
                     detail = f"{path!r} is {_SPECIAL[entry.kind]}"
                     yield Anomaly(what="special-file", detail=detail, place=place)
+            elif hidden and path in self._wanted:
+                yield from self._file(self._wanted.pop(path), entry, layer, held)
             elif hidden:
+                if len(self._shadowed) < _LINKS:
+                    self._shadowed[path] = entry
                 yield from self._hidden(path, entry, layer, place, hidden)
             else:
+                self._wanted.pop(path, None)
                 yield from self._file(path, entry, layer, held)
 
     def _link(self, path: str, entry: Entry, hidden: str, place: str) -> Iterator[AnyFact]:
@@ -111,8 +124,24 @@ class Tree:
         if target is None:
             detail = f"{path!r} is a hard link to {entry.link[:200]!r}, out of the image"
             yield Anomaly(what="layer-escapes", detail=detail, place=place)
-        elif not hidden and len(self._links) < _LINKS:
-            self._links.setdefault(path, f"/{target}" if hard else target)
+        else:
+            if not hidden and len(self._links) < _LINKS:
+                self._links.setdefault(path, f"/{target}" if hard else target)
+            if hard:
+                self._hard_link(path, target, hidden)
+
+    def _hard_link(self, path: str, target: str, hidden: str) -> None:
+        """Another name of a file: it keeps the file in use where the layers above hide the first name."""
+        alias = self._wanted.pop(path, "" if hidden else path)
+        entry = self._shadowed.get(target)
+        if entry is not None:
+            self._shadowed[path] = entry
+        if not alias:
+            return
+        if entry is not None:
+            self._revived.append((alias, entry))
+        elif (not self._covers.holds(target) or self._covers.hiding(target)) and len(self._wanted) < _LINKS:
+            self._wanted.setdefault(target, alias)
 
     def _hidden(self, path: str, entry: Entry, layer: Layer, place: str, why: str) -> Iterator[Source]:
         """Nothing uses the file any more, but whoever has the image can read it."""
@@ -131,7 +160,7 @@ class Tree:
         self.counts.files += 1
         self.counts.bytes += entry.size
         self._note_mode(path, entry)
-        if not entry.size or is_unread(path.partition("/")[0]):
+        if not entry.size:
             return
         if path in _RELEASES and entry.size <= _PROBE * 16:
             self._releases[path] = layer.reader.pread(entry.data, entry.size)
@@ -168,8 +197,11 @@ class Tree:
             name = posixpath.basename(path).removesuffix(".list").partition(":")[0]
             self._lists.setdefault(name, b"\n" + layer.reader.pread(entry.data, entry.size) + b"\n")
 
-    def finish(self) -> Iterator[Source | AnyFact]:
+    def finish(self) -> Iterator[Source | AnyFact | Examination]:
         """What only shows when all layers are read."""
+        for target, alias in list(self._wanted.items())[:_MODES]:
+            reason = f"it is a hard link to {target[:200]!r}, which no layer holds under this name"
+            yield Examination(subject=f"{self._subject}!/{alias}", state="failed", reason=reason)
         for fact in self._modes:
             yield msgspec.structs.replace(fact, package=owner(fact.path, self._lists))
         path = resolve(RELEASE, self._links)

@@ -67,14 +67,14 @@ def _layer(
     if blob.reader is None:
         yield _absent(told, subject)
         return
-    if told.encrypted:
-        yield Examination(subject=subject, size=blob.reader.size, state="not-understood", reason="it is encrypted")
-        return
     algorithm = told.digest.partition(":")[0] or "sha256"
     layer = Layer(blob.reader, context, algorithm)
     head = layer.reader.pread(0, 512)
     if head.strip(b"\0") and not is_tar(head):
+        # By its bytes, since engines that go by them unpack what is only called encrypted.
         reason = f"no layer that garrison knows ({told.media_type or 'no media type'})"
+        if told.encrypted:
+            reason = "it is encrypted"
         yield Examination(subject=subject, size=blob.reader.size, state="not-understood", reason=reason)
         return
     broken: ExaminationError | None = None

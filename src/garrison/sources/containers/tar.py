@@ -47,6 +47,9 @@ def _checksum_holds(header: bytes) -> bool:
 def _number(field: bytes) -> int:
     if field[:1] in (b"\x80", b"\xff"):
         return int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
+    if field[:1] == b"\0" and field.strip(b"\0 "):
+        # Go reads the number behind the zeros, Python reads none: an archive that says two things.
+        raise Malformed(f"a number field holds {field!r}")
     digits = field.split(b"\0")[0].strip()
     try:
         # As tarfile does, which takes signs, underscores and 0o.
@@ -73,10 +76,14 @@ class Entry(msgspec.Struct):
 class Entries:
     """The entries of an archive in order, read forward; `end` is where the archive's end mark stands, if it has one.
 
+    Where readers differ it is read as by Python, or with `engine` as by Go, in which container engines are written:
+    global records count for nothing, those before a file replace each other, and a GNU name goes before a pax one.
+
     Raises `Malformed` for a header that is none, and `LimitExceeded` past `limit` headers.
     """
 
-    def __init__(self, reader: Reader, context: Context, limit: int) -> None:
+    def __init__(self, reader: Reader, context: Context, limit: int, *, engine: bool = False) -> None:
+        self._engine = engine
         self._reader = reader
         self._context = context
         self._limit = limit
@@ -110,11 +117,17 @@ class Entries:
                 text = reader.pread(data, min(size, _HEADER_LIMIT)).split(b"\0")[0].decode("utf-8", "backslashreplace")
                 long_name, long_link = (text, long_link) if kind == b"L" else (long_name, text)
             elif kind in b"xgX" and kind:
-                (general if kind == b"g" else own).update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
+                records = general if kind == b"g" else own
+                if self._engine:
+                    own.clear()
+                    records = {} if kind == b"g" else own
+                records.update(_pax(reader.pread(data, min(size, _HEADER_LIMIT))))
             else:
                 pax = {**general, **own} if general or own else own
                 name = pax.get("GNU.sparse.name") or pax.get("path") or long_name or _name(header)
                 link = pax.get("linkpath") or long_link or _text(header[157:257])
+                if self._engine:
+                    name, link = long_name or name, long_link or link
                 if pax.get("size", "").isdecimal():
                     size = int(pax["size"])
                 if kind == b"S":
