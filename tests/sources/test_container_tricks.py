@@ -13,7 +13,11 @@ import lz4.block
 import lz4.frame
 import pytest
 import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from garrison.core.errors import Malformed
+from garrison.sources.reader import BytesReader
 from tests.sources.test_containers import anomalies, contents, tarred, zipped
 from tests.support import examine_bytes, findings_of, worst
 
@@ -195,3 +199,33 @@ def test_archives_of_one_shape_behind_each_other_do_not_disagree() -> None:
     """Distributed checkpoints are such files; the second's offsets fit into the first as well."""
     one = zipped({"archive/data.pkl": b"\x80\x02N."}, zipfile.ZIP_STORED)
     assert "archive-header-mismatch" not in anomalies(one + one)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    parts=st.lists(st.binary(max_size=3000) | st.just(b"a" * 300_000), min_size=1, max_size=3),
+    skippable=st.booleans(),
+    checksum=st.booleans(),
+    data=st.data(),
+)
+def test_a_zstd_stream_is_whole_where_a_frame_ends(
+    parts: list[bytes], skippable: bool, checksum: bool, data: st.DataObject
+) -> None:
+    from garrison.sources.containers.streams import decompressor
+
+    frames = [zstandard.ZstdCompressor(write_checksum=checksum).compress(part) for part in parts]
+    if skippable:
+        frames.insert(0, b"\x50\x2a\x4d\x18\x03\0\0\0abc")
+    whole = b"".join(frames)
+    ends = [len(b"".join(frames[: number + 1])) for number in range(len(frames))]
+    cut = data.draw(st.sampled_from(ends) | st.integers(min(6, len(whole)), len(whole)))
+    start = decompressor(BytesReader(whole[:cut]))
+    assert start is not None
+    stream = start()
+    try:
+        while stream.read(70_000):
+            pass
+        complete = True
+    except Malformed:
+        complete = False
+    assert complete == (cut in ends)

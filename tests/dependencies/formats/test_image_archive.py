@@ -447,7 +447,20 @@ def test_a_hard_link_keeps_a_file_whose_first_name_is_deleted(layers: list[list[
         assert "dangerous-import" in by_rule_at(data, "image.tar!/app/m")
 
 
+def test_a_truncated_zstd_layer_is_no_whole_one() -> None:
+    files = layout([tar({"app/a": bytes(range(256)) * 4000})], [ZSTD])
+    path, data = next((p, d) for p, d in files.items() if d.startswith(b"\x28\xb5\x2f\xfd"))
+    found = by_subject(archive(files | {path: data[:-1]}))
+    assert found["image.tar!/layer 1"].state == "partial"
+
+
+def test_a_hard_link_before_a_file_of_its_layer_leads_below() -> None:
+    layers = [tar({"c": PICKLE}), tar([("a", "=> c"), ("c", b"x")])]
+    assert rules_of(saved(layers))["dangerous-import"] == "critical"
+
+
 def test_a_hard_link_to_nothing_is_a_gap() -> None:
+    assert by_subject(saved([tar({"s/a": PICKLE}), tar({"s": "=> s"})]))["image.tar!/s"].state == "failed"
     found = by_subject(saved([tar({"app/m": "=> s/a"})]))
     assert found["image.tar!/app/m"].state == "failed"
     assert "image.tar!/app/m" not in by_subject(saved([tar({"s/a": b"x"}), tar({"app/m": "=> s/a"})]))

@@ -81,3 +81,18 @@ def test_other_zips_with_a_record_are_no_wheels() -> None:
 @given(data=damaged(packed(FILES, record(FILES))))
 def test_damage_never_breaks_the_reader(data: bytes) -> None:
     assert_no_failure(data, NAME)
+
+
+def test_a_record_whose_bytes_are_damaged_is_told() -> None:
+    data = packed(FILES, record(FILES))
+    start = data.index(b"PK\x03\x04", data.index(b"METADATA"))
+    found = examine_bytes(data[:start] + b"\0" + data[start + 1 :], NAME)[-1]
+    assert found.state == "partial", found.reason
+
+
+def test_a_member_with_bad_lzma_properties_breaks_alone() -> None:
+    data = bytearray(packed(FILES, record(FILES)))
+    entry = data.rindex(b"PK\x01\x02")
+    data[entry + 10] = 14
+    assert_no_failure(bytes(data), NAME)
+    assert len(examine_bytes(bytes(data), NAME)) > 3

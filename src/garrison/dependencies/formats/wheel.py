@@ -36,6 +36,8 @@ def extract(source: Source, context: Context) -> Extracted:
     """What is there and not listed, listed and not there, or there with other bytes."""
     members = {m.name: m for m in directory(source.reader).members if not m.name.endswith("/") and m.data >= 0}
     folder = _folder(members)
+    if not folder:
+        raise Malformed("the record, or the description beside it, is damaged")
     listed = _record(source, members[f"{folder}/RECORD"], context)
     unlisted = [name for name in members if name not in listed and not _is_signature(name, folder)]
     missing = [name for name in listed if name not in members]

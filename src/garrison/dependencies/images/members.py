@@ -54,13 +54,15 @@ class Tree:
         self._left = context.limits.entries
         self._shadowed: dict[str, Entry] = {}
         self._revived: list[tuple[str, Entry]] = []
-        self._wanted: dict[str, str] = {}
-        """What hard links of this layer and those above lead to below, with the names that they give it."""
+        self._number = 0
+        self._wanted: dict[str, tuple[str, int]] = {}
+        """What hard links lead to in the layers below, with the names that they give it, and their layers."""
         self.counts = Counts()
 
     def read(self, layer: Layer, number: int) -> Iterator[Source | AnyFact]:
         """All of a layer. Raises `ExaminationError` where it breaks off; what came before counts all the same."""
         place = f"layer {number}"
+        self._number = number
         self._covers.enter(number)
         held: dict[str, Source] = {}
         broken: ExaminationError | None = None
@@ -107,14 +109,13 @@ class Tree:
                 if folder != "dev" and not folder.startswith("dev/"):
                     detail = f"{path!r} is {_SPECIAL[entry.kind]}"
                     yield Anomaly(what="special-file", detail=detail, place=place)
-            elif hidden and path in self._wanted:
-                yield from self._file(self._wanted.pop(path), entry, layer, held)
+            elif alias := self._linked_from_above(path):
+                yield from self._file(alias if hidden else path, entry, layer, held)
             elif hidden:
                 if len(self._shadowed) < _LINKS:
                     self._shadowed[path] = entry
                 yield from self._hidden(path, entry, layer, place, hidden)
             else:
-                self._wanted.pop(path, None)
                 yield from self._file(path, entry, layer, held)
 
     def _link(self, path: str, entry: Entry, hidden: str, place: str) -> Iterator[AnyFact]:
@@ -132,7 +133,7 @@ class Tree:
 
     def _hard_link(self, path: str, target: str, hidden: str) -> None:
         """Another name of a file: it keeps the file in use where the layers above hide the first name."""
-        alias = self._wanted.pop(path, "" if hidden else path)
+        alias = self._linked_from_above(path) or ("" if hidden else path)
         entry = self._shadowed.get(target)
         if entry is not None:
             self._shadowed[path] = entry
@@ -140,8 +141,16 @@ class Tree:
             return
         if entry is not None:
             self._revived.append((alias, entry))
-        elif (not self._covers.holds(target) or self._covers.hiding(target)) and len(self._wanted) < _LINKS:
-            self._wanted.setdefault(target, alias)
+        elif (target == path or not self._covers.holds(target) or self._covers.hiding(target)) and len(
+            self._wanted
+        ) < _LINKS:
+            self._wanted.setdefault(target, (alias, self._number))
+
+    def _linked_from_above(self, path: str) -> str:
+        """The other name that a layer above gives a file; empty where none does."""
+        if path not in self._wanted or self._wanted[path][1] <= self._number:
+            return ""
+        return self._wanted.pop(path)[0]
 
     def _hidden(self, path: str, entry: Entry, layer: Layer, place: str, why: str) -> Iterator[Source]:
         """Nothing uses the file any more, but whoever has the image can read it."""
@@ -199,7 +208,7 @@ class Tree:
 
     def finish(self) -> Iterator[Source | AnyFact | Examination]:
         """What only shows when all layers are read."""
-        for target, alias in list(self._wanted.items())[:_MODES]:
+        for target, (alias, _) in list(self._wanted.items())[:_MODES]:
             reason = f"it is a hard link to {target[:200]!r}, which no layer holds under this name"
             yield Examination(subject=f"{self._subject}!/{alias}", state="failed", reason=reason)
         for fact in self._modes:

@@ -199,10 +199,90 @@ def extract_zstd(source: Source, context: Context) -> Extracted:
     yield from _opened(source, context, lambda: _zstd(source.reader))
 
 
-def _zstd(packed: Reader) -> Decompressor:
-    import zstandard
+class _Zstd:
+    """The frames of a zstd stream, read forward. The library takes a frame that is cut off for a whole one."""
 
-    return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(packed.file(), read_across_frames=True)
+    def __init__(self, packed: Reader) -> None:
+        import zstandard
+
+        self._frames = _Frames(packed)
+        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        self._stream = unpacker.stream_reader(self._frames, read_across_frames=True)  # type: ignore[arg-type]
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        if not data and size and not self._frames.complete:
+            raise Malformed("the compressed stream ends too early")
+        return data
+
+
+class _Frames:
+    """Packed bytes on their way to the library, with an eye on where frames and their blocks end."""
+
+    def __init__(self, packed: Reader) -> None:
+        self._packed = packed
+        self._position = 0
+        self._skip = 0
+        self._held = b""
+        self._wanted = 4
+        self._next: Callable[[bytes], None] = self._magic
+
+    @property
+    def complete(self) -> bool:
+        """Whether what has passed ends with a frame."""
+        return self._next == self._magic and not self._skip and not self._held
+
+    def read(self, size: int) -> bytes:
+        data = self._packed.pread(self._position, size)
+        self._position += len(data)
+        self._pass(data)
+        return data
+
+    def _pass(self, data: bytes) -> None:
+        position = 0
+        while position < len(data):
+            if self._skip:
+                step = min(self._skip, len(data) - position)
+                self._skip -= step
+            else:
+                step = min(self._wanted - len(self._held), len(data) - position)
+                self._held += data[position : position + step]
+                if len(self._held) == self._wanted:
+                    field, self._held = self._held, b""
+                    self._next(field)
+            position += step
+
+    def _then(self, wanted: int, step: Callable[[bytes], None]) -> None:
+        self._wanted, self._next = wanted, step
+
+    def _magic(self, field: bytes) -> None:
+        if field == _ZSTD:
+            self._then(1, self._descriptor)
+        else:
+            self._then(4, self._skippable)
+
+    def _skippable(self, field: bytes) -> None:
+        self._skip = int.from_bytes(field, "little")
+        self._then(4, self._magic)
+
+    def _descriptor(self, field: bytes) -> None:
+        flags = field[0]
+        single = bool(flags & 0x20)
+        content = (int(single), 2, 4, 8)[flags >> 6]
+        self._skip = (not single) + (0, 1, 2, 4)[flags & 3] + content
+        self._checksum = 4 if flags & 4 else 0
+        self._then(3, self._block)
+
+    def _block(self, field: bytes) -> None:
+        told = int.from_bytes(field, "little")
+        self._skip = 1 if told >> 1 & 3 == 1 else told >> 3
+        if told & 1:
+            self._skip += self._checksum
+            self._then(4, self._magic)
+
+
+def _zstd(packed: Reader) -> Decompressor:
+    return _Zstd(packed)
 
 
 def extract_lz4(source: Source, context: Context) -> Extracted:

@@ -344,7 +344,7 @@ def open_member(packed: Reader, method: int, context: Context) -> Reader | None:
     starts: dict[int, Callable[[], Decompressor]] = {
         _DEFLATED: lambda: _Inflating(packed),
         _BZIP2: lambda: bz2.BZ2File(packed.file()),
-        _LZMA: lambda: _lzma_member(packed),
+        _LZMA: lambda: _LzmaMember(packed),
         _ZSTANDARD: lambda: _zstandard(packed),
     }
     return context.decompressing(starts[method]) if method in starts else None
@@ -371,20 +371,35 @@ class _Inflating:
         return b""
 
 
-def _lzma_member(packed: Reader) -> Decompressor:
-    """APPNOTE 5.8.8: version, the length of the properties, the properties, raw LZMA."""
-    head = packed.pread(0, 9)
-    properties, dictionary = head[4], int.from_bytes(head[5:9], "little")
-    filters = [
-        {
-            "id": lzma.FILTER_LZMA1,
-            "lc": properties % 9,
-            "lp": properties // 9 % 5,
-            "pb": properties // 45,
-            "dict_size": min(dictionary, 64 << 20),
-        }
-    ]
-    return lzma.LZMAFile(packed.window(9, packed.size - 9).file(), format=lzma.FORMAT_RAW, filters=filters)
+class _LzmaMember:
+    """APPNOTE 5.8.8: version, the length of the properties, the properties, raw LZMA.
+
+    The properties are looked at when the member is read, so that bad ones break it alone.
+    """
+
+    def __init__(self, packed: Reader) -> None:
+        self._packed = packed
+        self._stream: lzma.LZMAFile | None = None
+
+    def read(self, size: int, /) -> bytes:
+        if self._stream is None:
+            self._stream = self._opened()
+        return self._stream.read(size)
+
+    def _opened(self) -> lzma.LZMAFile:
+        head = self._packed.exactly(0, 9)
+        properties, dictionary = head[4], int.from_bytes(head[5:9], "little")
+        filters = [
+            {
+                "id": lzma.FILTER_LZMA1,
+                "lc": properties % 9,
+                "lp": properties // 9 % 5,
+                "pb": properties // 45,
+                "dict_size": min(dictionary, 64 << 20),
+            }
+        ]
+        contents = self._packed.window(9, self._packed.size - 9)
+        return lzma.LZMAFile(contents.file(), format=lzma.FORMAT_RAW, filters=filters)
 
 
 def _zstandard(packed: Reader) -> Decompressor:
