@@ -198,3 +198,20 @@ def test_signed_kernels_go_by_the_source_of_the_kernel(
 def test_rpm_packages_are_looked_up_by_both_names() -> None:
     (one,) = used(system("rpm", "openssl-libs", "1:3.0.7-1.el9", "rocky:9.3", "openssl", "1:3.0.7-1.el9"))
     assert (one.ecosystem, one.name, one.also) == ("Rocky Linux:9", "openssl-libs", (("openssl", "1:3.0.7-1.el9"),))
+
+
+def test_the_channel_of_a_conda_package_takes_nothing_from_its_version() -> None:
+    fact = Requirement(ecosystem="conda", name="jinja2", specifier="=2.10", source="conda-forge")
+    assert [(one.name, one.version) for one in used(fact)] == [("jinja2", "2.10")]
+
+
+@pytest.mark.parametrize("specifier", ["2.10", "=2.10", "v2.10", " 2.10 "])
+def test_what_poetry_takes_for_exact_is_exact(specifier: str) -> None:
+    found = used(Requirement(ecosystem="pypi", name="jinja2", specifier=specifier), subject="pyproject.toml")
+    assert [one.version.lstrip("v") for one in found] == ["2.10"]
+
+
+@pytest.mark.parametrize("ending", ["tar.gz", "tar.xz", "tar", "ZIP", "tgz", "tar.bz2"])
+def test_the_name_of_an_archive_tells_the_version(ending: str) -> None:
+    fact = Requirement(ecosystem="pypi", name="jinja2", source=f"https://example.org/Jinja2-2.10.{ending}#sha256=a")
+    assert [one.version for one in used(fact)] == ["2.10"]

@@ -137,3 +137,9 @@ def test_long_lines_are_refused_at_once() -> None:
         fact("a" * 1_000_000, "")
     with pytest.raises(InvalidRequirement):
         fact("a; " + "(" * 10_000 + "os_name == 'nt'" + ")" * 10_000, "")
+
+
+@pytest.mark.parametrize("text", ["./Zope_Interface-2.10.tar.gz", "https://example.org/zope.interface-2.10.tar.xz#x=1"])
+def test_an_sdist_alone_is_the_package_that_its_name_tells(text: str) -> None:
+    assert (located(text).name.lower().replace("_", "."), located(text).specifier) == ("zope.interface", "==2.10")
+    assert located("./checkout.tar.gz").name == "./checkout.tar.gz"

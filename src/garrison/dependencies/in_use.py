@@ -4,19 +4,17 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import unquote
 
 import msgspec
 
 from garrison.core.facts import Examination, OperatingSystem, Package, Requirement
 from garrison.dependencies.purl import InvalidPackageURL, normalise_name, osv_ecosystem, purl
+from garrison.dependencies.python_requirement import named_by_file
 from garrison.dependencies.specifiers import pinned
 
 _SYSTEM = frozenset({"deb", "apk", "rpm"})
 _VERSION = re.compile(r"\d[\w.!+\-]*")
 _CONDA = re.compile(r"={0,2}\s*(\d[\w.!+]*)(?:[=\s]+[\w.*]+)?$")
-_WHEEL = re.compile(r"([A-Za-z0-9][\w.]*)-(\d[\w.!+]*)(?:-\d\w*)?-[\w.]+-[\w.]+-[\w.]+\.whl$")
-_SDIST = re.compile(r"([A-Za-z0-9][\w.\-]*)-(\d[\w.!+]*)\.(?:tar\.gz|tar\.bz2|zip|tgz)$")
 _ROOT = re.compile(r"(?:^|(?<=/))(?:usr/lib|etc)/[^/]+$")
 _SIGNED = re.compile(r"linux-signed(?:-(?:amd64|arm64|i386))?(-\w[\w.\-]*)?$")
 
@@ -205,7 +203,9 @@ def _distribution(subject: str, roots: Sequence[tuple[str, OperatingSystem]]) ->
 
 def _pinned(fact: Requirement, subject: str) -> InUse | None:
     """The version that a requirement leaves no choice of."""
-    version = _from_file(fact) if fact.source else _exact(fact.ecosystem, fact.specifier)
+    # The source of a conda package is its channel.
+    by_file = bool(fact.source) and fact.ecosystem != "conda"
+    version = _from_file(fact) if by_file else _exact(fact.ecosystem, fact.specifier)
     if not version:
         return None
     ecosystem, name = known_as(fact.ecosystem, fact.name)
@@ -238,7 +238,5 @@ def _from_file(fact: Requirement) -> str:
     """The version in the name of the wheel or the sdist that an URL or a path leads to."""
     if fact.ecosystem != "pypi":
         return ""
-    name = unquote(fact.source.partition("#")[0].partition("?")[0]).replace("\\", "/").rpartition("/")[2]
-    found = _WHEEL.match(name) or _SDIST.match(name)
-    wanted = normalise_name("pypi", fact.name)
-    return found[2] if found and normalise_name("pypi", found[1]) == wanted else ""
+    named = named_by_file(fact.source)
+    return named[1] if named and normalise_name("pypi", named[0]) == normalise_name("pypi", fact.name) else ""

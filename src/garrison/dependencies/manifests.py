@@ -8,6 +8,7 @@ import msgspec
 from garrison.core.facts import Examination, Reference, Requirement, Setting
 
 _MOST = 2000
+_FORMATS = frozenset({"requirements", "requirement-lines", "conda-environment"})
 
 
 class Include(msgspec.Struct, frozen=True):
@@ -52,6 +53,8 @@ class Manifests:
 
     def __init__(self, examinations: Sequence[Examination]) -> None:
         self.read = {item.subject for item in examinations if item.state != "skipped"}
+        self.strange = {item.subject for item in examinations if item.size and _FORMATS.isdisjoint(item.formats)}
+        """Subjects that were not read as requirements, whatever they hold."""
         self.by_subject = {item.subject: manifest for item in examinations if (manifest := _manifest(item)) is not None}
 
     def roots(self) -> Iterator[Manifest]:

@@ -86,6 +86,7 @@ def yaml(text: str, context: "Context", repeated: list[str] | None = None) -> An
 def _from_events(library: Any, events: Any, context: "Context", repeated: list[str] | None) -> Any:
     stack: list[tuple[bool, list[Any], Any]] = []
     anchors: dict[str, Any] = {}
+    merged = 0
     for number, event in enumerate(events):
         if number % 4096 == 0:
             context.check_time()
@@ -103,7 +104,9 @@ def _from_events(library: Any, events: Any, context: "Context", repeated: list[s
         elif kind in (library.MappingEndEvent, library.SequenceEndEvent):
             is_mapping, parts, value = stack.pop()
             if is_mapping:
-                _fill(value, parts, repeated)
+                merged += _fill(value, parts, repeated)
+                if merged > _EVENTS:
+                    raise LimitExceeded("facts", f"a YAML document that merges more than {_EVENTS} keys")
             else:
                 value.extend(parts)
         elif kind is library.AliasEvent:
@@ -118,12 +121,21 @@ def _from_events(library: Any, events: Any, context: "Context", repeated: list[s
     return None
 
 
-def _fill(mapping: dict[str, Any], parts: list[Any], repeated: list[str] | None) -> None:
+def _fill(mapping: dict[str, Any], parts: list[Any], repeated: list[str] | None) -> int:
+    """Adds keys with their values, after them those of the mappings that `<<` names; returns the number of these."""
+    inner: list[dict[str, Any]] = []
     for index in range(0, len(parts) - 1, 2):
         key = parts[index] if isinstance(parts[index], str) else ""
         if key in mapping and repeated is not None:
             repeated.append(key)
         mapping[key] = parts[index + 1]
+        if key == "<<":
+            inner += tables([parts[index + 1]]) + tables(parts[index + 1])
+    for one in inner:
+        if one is not mapping:
+            for key, value in one.items():
+                mapping.setdefault(key, value)
+    return sum(len(one) for one in inner)
 
 
 def header_lines(text: str, header: str) -> list[int]:

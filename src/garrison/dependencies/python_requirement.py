@@ -21,6 +21,7 @@ _ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".ta
 _EGG = re.compile(r"[#&]egg=([^&]*)")
 _EGG_NAME = re.compile(rf"({NAME.pattern})(?:\[([^\[\]]*)\])?")
 _WHEEL = re.compile(r"^([A-Za-z0-9._]+)-([A-Za-z0-9.!+_]+)(?:-\d[^-]*)?-[^-]+-[^-]+-[^-]+\.whl$")
+_SDIST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)-(v?\d[A-Za-z0-9.!+_]*)")
 _RUN = re.compile(r"[-_.]+")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
@@ -98,8 +99,8 @@ def located(text: str) -> Parsed:
     if location.endswith("]") and "[" in location and not _LOCATION.match(location):
         location, _, inside = location[:-1].rpartition("[")
         extras = _extras(inside)
-    wheel = _wheel(location)
-    name = wheel[0] if wheel else location
+    file = named_by_file(location)
+    name = file[0] if file else location
     egg = _EGG.search(location)
     if egg:
         named = _EGG_NAME.fullmatch(egg[1])
@@ -127,20 +128,19 @@ def _valid(marker: str) -> str:
 
 def file_pin(location: str, name: str) -> str:
     """The exact version that a file's name states, as a specifier; empty where it states none."""
-    wheel = _wheel(location)
-    if wheel:
-        return f"=={wheel[1]}"
-    file = _file_name(location)
-    ending = next((one for one in _ARCHIVES if file.lower().endswith(one)), None)
-    stem = file[: -len(ending)] if ending else ""
-    start, _, version = stem.rpartition("-")
-    if start and normalised(start) == normalised(name) and re.fullmatch(r"v?\d[A-Za-z0-9.!+_]*", version):
-        return f"=={version.replace('_', '-')}"
+    named = named_by_file(location)
+    if named and (normalised(named[0]) == normalised(name) or _file_name(location).endswith(".whl")):
+        return f"=={named[1]}"
     return ""
 
 
-def _wheel(location: str) -> tuple[str, str] | None:
-    found = _WHEEL.match(_file_name(location))
+def named_by_file(location: str) -> tuple[str, str] | None:
+    """The package and the version that the name of a wheel or an sdist states."""
+    file = _file_name(location)
+    found = _WHEEL.match(file)
+    if found is None:
+        ending = next((one for one in _ARCHIVES if file.lower().endswith(one)), "")
+        found = _SDIST.fullmatch(file[: -len(ending)]) if ending else None
     return (found[1], found[2].replace("_", "-")) if found else None
 
 

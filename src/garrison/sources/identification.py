@@ -23,7 +23,7 @@ _MARKED_TAIL = 4096
 _TEXT_PROBE = 1024
 _BARE = re.compile(rb"(?:\d{1,80}|little|big)\s*").fullmatch
 """What model archives hold in many small members: a version, an identifier, a byte order. No sniffer need be asked."""
-_CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 12, 13, 27}) + b"\x7f"
+_CONTROL = bytes(set(range(32)) - {7, 8, 9, 10, 12, 13, 27})
 
 
 @functools.cache

@@ -62,3 +62,11 @@ def test_a_long_circle_is_told_once() -> None:
     files = {f"requirements-{n}.txt": f"-r requirements-{n + 1}.txt\n".encode() for n in range(400)}
     files["requirements-400.txt"] = b"-r requirements-0.txt\n"
     assert len([item for item in findings_of(files) if item.rule == "requirement-cycle"]) == 1
+
+
+def test_a_file_that_pip_reads_but_is_of_another_kind_is_a_gap() -> None:
+    files = {"requirements.txt": b"-r deps.dat\n-r none\n", "deps.dat": b"jinja2==2.10\n%%%\n", "none": b""}
+    found = check(files)
+    assert (found.checked, found.total, found.gap) == (1, 2, True)
+    assert "no such file: deps.dat (named in requirements.txt, line 1)" in found.reason
+    assert not check({"requirements.txt": b"-r deps.dat\n", "deps.dat": b"jinja2==2.10\n"}).gap

@@ -85,3 +85,30 @@ def test_aliases_are_not_multiplied() -> None:
 @given(damaged(ENVIRONMENT.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "environment.yml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dependencies:\n- jinja2=2.10\n",
+        '{"channels": ["defaults"], "dependencies": ["jinja2=2.10"]}',
+        "{channels: [defaults], dependencies: [jinja2=2.10]}\n",
+        f"# {'x' * 30000}\nchannels: [defaults]\ndependencies: [jinja2=2.10]\n",
+        "x: &d\n  dependencies: [jinja2=2.10]\n<<: *d\nchannels: [defaults]\n",
+        "x: &d {dependencies: [jinja2=2.10]}\ny: &e {<<: [*d]}\n<<: [*e, *d]\n",
+        'channels: [defaults]\n"depend\\x65ncies":\n- jinja2=2.10\n',
+        "channels: [defaults]\n? dependencies\n: - jinja2=2.10\n",
+        "  channels: [defaults]\n  dependencies:\n  - jinja2=2.10\n",
+        "dependencies: ['*[name=jinja2,version=2.10]']\n",
+    ],
+)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_of_a_usual_name_is_read_however_it_is_written(text: str, coding: str) -> None:
+    facts = facts_of(text.encode(coding), "p/environment-dev.yml")
+    assert [(f.name, f.specifier.lstrip("=")) for f in facts if type(f) is Requirement] == [("jinja2", "2.10")]
+
+
+@pytest.mark.parametrize("text", ["stages: [test]\n", "{{ template }}\n- x: [\n", "- a\n", "dependencies: {a: 1}\n"])
+def test_files_of_a_usual_name_that_are_no_environments_tell_nothing_of_packages(text: str) -> None:
+    assert [one for one in facts_of(text.encode(), "environment.yml") if type(one) is Requirement] == []
+    assert [f for f in facts_of(text.encode(), "environment.yml") if type(f) is Anomaly and "conda" in f.detail] == []

@@ -80,3 +80,20 @@ def test_another_version_is_not_read_as_this_one() -> None:
 @given(damaged(LOCK.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "conda-lock.yml")
+
+
+def test_merged_keys_count_as_the_writers_reader_has_it() -> None:
+    text = (
+        "version: 1\nmetadata: {channels: []}\n"
+        f"base: &b {{name: numpy, version: '1.0', manager: conda, platform: linux-64, url: '{CONDA}/n.conda'}}\n"
+        "package:\n- <<: *b\n  version: '1.2'\n"
+    )
+    found = [fact for fact in facts_of(text.encode(), "conda-lock.yml") if type(fact) is Package]
+    assert [(fact.name, fact.version) for fact in found] == [("numpy", "1.2")]
+
+
+def test_merging_is_bounded() -> None:
+    keys = ", ".join(f"k{number}: v" for number in range(3000))
+    text = f"version: 1\nmetadata: {{}}\nbase: &b {{{keys}}}\npackage:\n" + "- <<: *b\n" * 3000
+    found = findings_of(text.encode(), "conda-lock.yml")
+    assert [item for item in found if "merges more than" in item.message]

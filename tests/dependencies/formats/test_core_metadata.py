@@ -4,6 +4,7 @@ import io
 import tarfile
 import zipfile
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -106,3 +107,20 @@ def test_endless_headers_stop_at_the_limit() -> None:
 @given(data=damaged(METADATA, MODERN), name=st.sampled_from([SITE, "x-1/PKG-INFO", "a/x.egg-info"]))
 def test_damage_never_breaks_the_reader(data: bytes, name: str) -> None:
     assert_no_failure(data, name)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"Name: Jinja2\nVersion: 2.10\nMetadata-Version: 2.1\n",
+        b"metadata-version: 2.1\nname: Jinja2\nversion: 2.10\n",
+        b"\xef\xbb\xbfMetadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n",
+        b"X-Comment: first\nMetadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n",
+        b"Metadata-Version: 2.1\rName: Jinja2\rVersion: 2.10\r\rName: other\r",
+        b"Metadata-Version: 2.1\nName:\n Jinja2\nVersion:\n\t2.10\n",
+        b"Author: \xe9\x01\nMetadata-Version: 2.1\nName: Jinja2\nVersion: 2.10\n",
+    ],
+)
+def test_installed_packages_are_read_however_their_headers_are_written(data: bytes) -> None:
+    found = package(data, "venv/lib/python3.11/site-packages/Jinja2-2.10.dist-info/METADATA")
+    assert (found.name, found.version, found.state) == ("jinja2", "2.10", "installed")

@@ -171,3 +171,14 @@ def test_any_types_end_in_a_state(value: object) -> None:
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "bom")
     assert worst(findings_of(data, "bom")) in ("none", "low", "medium")
+
+
+def test_the_mark_may_stand_anywhere_in_a_file_that_is_called_a_bill() -> None:
+    bill = {"a": "x" * 100_000, **BILL, "z": "x" * 100_000}
+    assert [f for f in facts_of(json.dumps(bill).encode(), "p/bom.json") if type(f) is Package]
+    assert [f for f in facts_of(json.dumps(bill).encode(), "p/app.cdx.json") if type(f) is Package]
+
+
+def test_a_delete_character_hides_nothing() -> None:
+    data = json.dumps({"a": "DEL", **BILL}).replace("DEL", chr(127)).encode()
+    assert [f for f in facts_of(data, "bom.json") if type(f) is Package]

@@ -74,3 +74,8 @@ def test_wrong_types_are_no_failure() -> None:
 @given(damaged(TEXT.encode()))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "Pipfile.lock")
+
+
+def test_blanks_around_a_version_are_no_part_of_it() -> None:
+    found = facts_of(b'{"default": {"jinja2": {"version": " == 2.10 "}}}', "Pipfile.lock")
+    assert [fact.version for fact in found if type(fact) is Package] == ["2.10"]

@@ -227,3 +227,17 @@ def test_any_values_are_survived(values: dict[str, object]) -> None:
         "tool.hatch.envs.a",
     ):
         assert_no_failure("\n".join([f"[{where}]", *lines]).encode(), NAME)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[tool.rye]\ndev-dependencies = ["jinja2==2.10"]\n',
+        '[tool.uv.extra-build-dependencies]\nx = ["jinja2==2.10"]\n',
+        '[tool.uv.extra-build-dependencies]\nx = [{requirement = "jinja2==2.10", match-runtime = true}]\n',
+        '[tool.hatch.build.hooks.custom]\ndependencies = ["jinja2==2.10"]\n',
+        '[tool.hatch.build.targets.wheel.hooks.custom]\ndependencies = ["jinja2==2.10"]\n',
+    ],
+)
+def test_what_builds_install_counts_too(text: str) -> None:
+    assert [(name, specifier) for name, specifier, _ in asked(text)] == [("jinja2", "==2.10")]

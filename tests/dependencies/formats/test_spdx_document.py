@@ -113,3 +113,12 @@ def test_each_form_lists_the_same(form: str) -> None:
 @given(damaged(*(form.encode() for form in FORMS.values())))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "bill")
+
+
+def test_all_addresses_of_a_package_count() -> None:
+    package = {"name": "a", "versionInfo": "1", "externalRefs": [purl("pkg:pypi/b@2"), purl("pkg:pypi/jinja2@2.10")]}
+    data = json.dumps({"spdxVersion": "SPDX-2.3", "packages": [package]}).encode()
+    assert [f.purl for f in facts_of(data, "a.spdx.json") if type(f) is Package] == [
+        "pkg:pypi/b@2",
+        "pkg:pypi/jinja2@2.10",
+    ]

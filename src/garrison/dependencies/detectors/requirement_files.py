@@ -6,7 +6,7 @@ from garrison.core.facts import Examination
 from garrison.core.findings import Check, Finding
 from garrison.core.judgement import finding
 from garrison.core.policy import Policy
-from garrison.dependencies.manifests import Manifests
+from garrison.dependencies.manifests import Include, Manifest, Manifests
 
 _NAMED = 3
 _SHOWN = 200
@@ -26,17 +26,29 @@ def detect(examinations: Sequence[Examination], policy: Policy) -> Iterator[Find
         message = f"{include.kind} {written!r} comes back to where it began: {way[:_SHOWN]} → {written}"
         yield finding("requirement-cycle", manifest.subject, include.place, message)
     named = [(manifest, include) for manifest in manifests.by_subject.values() for include in manifest.includes]
-    missing = [(manifest, include) for manifest, include in named if include.target not in manifests.read]
     if named:
-        shown = "; ".join(
-            f"{include.written[:_SHOWN]} (named in {manifest.subject.rpartition('/')[2]}, {include.place})"
-            for manifest, include in missing[:_NAMED]
-        )
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        missing = [one for one in named if one[1].target not in manifests.read]
+        strange = [one for one in named if one[1].target in manifests.read & manifests.strange]
+        reasons = [f"not among what was scanned: {_shown(missing)}; scan the whole project"] if missing else []
+        if strange:
+            reasons.append(
+                f"pip reads requirements there, but by its name and bytes it is no such file: {_shown(strange)}"
+            )
         yield Check(
             name="files that manifests name",
-            checked=len(named) - len(missing),
+            checked=len(named) - len(missing) - len(strange),
             total=len(named),
-            reason=f"not among what was scanned: {shown}{more}; scan the whole project" if missing else "",
-            gap=bool(missing),
+            reason="; ".join(reasons),
+            gap=bool(reasons),
         )
+
+
+def _shown(named: Sequence[tuple[Manifest, Include]]) -> str:
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return (
+        "; ".join(
+            f"{include.written[:_SHOWN]} (named in {manifest.subject.rpartition('/')[2]}, {include.place})"
+            for manifest, include in named[:_NAMED]
+        )
+        + more
+    )

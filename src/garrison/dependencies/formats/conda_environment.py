@@ -18,14 +18,17 @@ _OTHER = re.compile(
     rb"^[\"']?(?:channels|build_dependencies|python)[\"']?\s*:|[-{\[,]\s*[\"']?pip[\"']?\s*:", re.MULTILINE
 )
 _LARGEST = 4 << 20
+_USUAL = re.compile(r"(?:.*[-_.])?(?:conda|environment)(?:[-_.].*)?\.ya?ml")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
-_KEYED = re.compile(r"(version|build|channel|subdir|md5|sha256|url)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\]]*))")
+_KEYED = re.compile(r"(name|version|build|channel|subdir|md5|sha256|url)\s*=\s*(?:'([^']*)'|\"([^\"]*)\"|([^,'\"\]]*))")
 _FILE = re.compile(r"/([^/]+)-([^-/]+)-([^-/]+)\.(?:conda|tar\.bz2)(?:#.*)?$")
 _LONGEST = 1000
 
 
 def sniff(source: Source) -> bool:
-    """It has dependencies, and channels, a list for pip or MLflow's build dependencies beside them."""
+    """Its name is usual, or it has dependencies, and channels, a list for pip or MLflow's build dependencies."""
+    if _is_usual(source):
+        return True
     head = source.reader.pread(0, _HEAD)
     return bool(_DEPENDENCIES.search(head) and _OTHER.search(head))
 
@@ -34,16 +37,26 @@ def extract(source: Source, context: Context) -> Extracted:
     """The packages that it asks for, and the channels and indexes that they are to come from."""
     import yaml
 
-    text = source.reader.whole(min(context.limits.buffer, _LARGEST)).decode("utf-8", "replace")
+    data = source.reader.whole(min(context.limits.buffer, _LARGEST))
+    text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig", "replace")
     try:
         # Nodes, since they have lines and nothing is built from them: an alias is the same node again.
         document = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if "dependencies" not in text:
+            return
         raise Malformed(f"no YAML that conda reads: {str(error).splitlines()[0]}") from None
     entries, repeated = _mapping(document)
+    if "dependencies" not in entries:
+        return
     if repeated:
         yield Anomaly(what="malformed", detail=f"keys stand twice, of which the last counts: {', '.join(repeated[:5])}")
-    yield from _environment(entries, context)
+    yield from _environment(entries, context, usual=_is_usual(source))
+
+
+def _is_usual(source: Source) -> bool:
+    """`environment.yml`, `environment-dev.yaml`, `conda.yaml`: what people hand to conda, however it is written."""
+    return bool(_USUAL.fullmatch(source.name.lower()[-255:]))
 
 
 def _mapping(node: Any) -> tuple[dict[str, Any], list[str]]:
@@ -56,7 +69,24 @@ def _mapping(node: Any) -> tuple[dict[str, Any], list[str]]:
                 if key.value in found:
                     repeated.append(key.value[:80])
                 found[key.value] = value
+        for merged in _merged(node):
+            for key, value in merged.value:
+                found.setdefault(key.value if key.id == "scalar" else "", value)
     return found, repeated
+
+
+def _merged(node: Any) -> Iterator[Any]:
+    """The mappings that `<<` puts into this one, the nearest first, each once."""
+    seen = {id(node)}
+    pending = [node]
+    while pending:
+        for key, value in pending.pop(0).value:
+            if key.id == "scalar" and key.value == "<<":
+                for one in [value, *_sequence(value)]:
+                    if one.id == "mapping" and id(one) not in seen:
+                        seen.add(id(one))
+                        pending.append(one)
+                        yield one
 
 
 def _sequence(node: Any) -> list[Any]:
@@ -67,13 +97,14 @@ def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _environment(document: dict[str, Any], context: Context) -> Extracted:
+def _environment(document: dict[str, Any], context: Context, *, usual: bool) -> Extracted:
     from garrison.dependencies.requirement_lines import facts
 
     dependencies = _sequence(document.get("dependencies"))
     pip = [entry for node in dependencies for key, entry in _mapping(node)[0].items() if key == "pip"]
     conda = "channels" in document or bool(pip)
     virtual = "build_dependencies" in document or ("python" in document and not conda)
+    conda = conda or (usual and not virtual)
     if getattr(document.get("dependencies"), "id", "") != "sequence" or not (conda or virtual):
         return
     name = document.get("name")
@@ -117,11 +148,13 @@ def conda_package(text: str, place: str) -> Iterator[AnyFact]:
         return
     channel, _, rest = text.rpartition("::")
     rest, _, keyed = rest.partition("[")
+    keys = {key: one or two or three for key, one, two, three in _KEYED.findall(keyed)}
+    if rest.strip() == "*":
+        rest = keys.get("name", "")
     named = _NAME.match(rest)
     if named is None:
         yield Anomaly(what="requirement-refused", detail=f"conda reads no package from {text[:120]!r}", place=place)
         return
-    keys = {key: one or two or three for key, one, two, three in _KEYED.findall(keyed)}
     specifier = rest[named.end() :].strip() or keys.get("version", "").strip()
     if keys.get("build") and specifier and "=" not in specifier.lstrip("=<>!~"):
         specifier = f"{specifier if specifier.startswith('=') else '==' + specifier}={keys['build']}"

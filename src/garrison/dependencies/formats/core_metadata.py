@@ -16,7 +16,9 @@ from garrison.sources.source import Context, Extracted, Source
 _STEP = 1 << 16
 _LONGEST = 1 << 22
 """Of the headers; the text below them is not read."""
-_END = re.compile(rb"\r?\n\r?\n")
+_END = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
+_NAMED = re.compile(rb"^(?:metadata-version|name)[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_FIRST = 1 << 13
 _HEADER = re.compile(r"([!-9;-~]+)[ \t]*:[ \t]*(.*)")
 _REQUIRED = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
 _OPTIONAL = re.compile(r";.*\bextra\s*==")
@@ -24,9 +26,13 @@ _LICENCE = 200
 
 
 def sniff(source: Source) -> bool:
-    """Asked where the first header is the version of the metadata: the name or the folder is one that tools read."""
+    """The name is one that tools read, whatever the order of the headers; elsewhere the first one has to tell."""
     above = folders(source.subject)
-    return source.name in ("METADATA", "PKG-INFO") or (source.name.endswith(".egg-info") and bool(above))
+    if source.name not in ("METADATA", "PKG-INFO") and not (source.name.endswith(".egg-info") and above):
+        return False
+    head = source.reader.pread(0, _FIRST)
+    installed = bool(above) and above[-1].lower().endswith((".dist-info", ".egg-info", "egg-info"))
+    return head.startswith(b"Metadata-Version:") or (installed and bool(_NAMED.search(head.replace(b"\r", b"\n"))))
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -69,8 +75,7 @@ def _head(source: Source) -> str:
 def _headers(text: str) -> Iterator[tuple[str, str]]:
     """Names in lower case with their values; lines that go on are joined by line breaks."""
     name, value = "", ""
-    for line in text.lstrip("\ufeff").split("\n"):
-        line = line.rstrip("\r")
+    for line in re.split(r"\r\n|\r|\n", text.lstrip("\ufeff")):
         if line[:1] in (" ", "\t"):
             value += "\n" + line.strip()
         elif found := _HEADER.match(line):
@@ -82,7 +87,7 @@ def _headers(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _first(headers: Iterable[tuple[str, str]], name: str) -> str:
-    return next((value.partition("\n")[0].strip()[:_LICENCE] for key, value in headers if key == name), "")
+    return next((value.strip().partition("\n")[0].strip()[:_LICENCE] for key, value in headers if key == name), "")
 
 
 def licences(headers: Iterable[tuple[str, str]]) -> Iterator[str]:

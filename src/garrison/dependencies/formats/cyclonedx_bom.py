@@ -16,6 +16,8 @@ from garrison.sources.source import Context, Extracted, Source
 _HEAD = 1 << 16
 _JSON = re.compile(rb'"bomFormat"\s*:\s*"CycloneDX"')
 _XML = re.compile(rb"<(?:\w+:)?bom\b[^>]*http://cyclonedx\.org/schema/bom/1\.\d")
+_USUAL = re.compile(r"(?:^|[-_.])(?:s?bom|cdx|cyclonedx)\.json$")
+_LARGEST = 64 << 20
 _DEPTH = 100
 _LISTS = frozenset({"component", "license", "expression", "hash", "dependency", "dataset"})
 _SKIPPED = frozenset({"file", "device", "device-driver", "firmware", "cryptographic-asset"})
@@ -29,7 +31,11 @@ def sniff(source: Source) -> bool:
         return bool(_XML.search(head))
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return False
-    return bool(_JSON.search(head) or (size > _HEAD and _JSON.search(source.reader.pread(size - 4096, 4096))))
+    if _JSON.search(head) or (size > _HEAD and _JSON.search(source.reader.pread(size - 4096, 4096))):
+        return True
+    # Of a file that is called so, all of it may have to be read.
+    named = _USUAL.search(source.name.lower()[-255:]) and size <= _LARGEST
+    return bool(named and _JSON.search(source.reader.pread(0, size)))
 
 
 def extract(source: Source, context: Context) -> Extracted:

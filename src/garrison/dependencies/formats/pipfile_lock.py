@@ -46,7 +46,7 @@ def extract(source: Source, context: Context) -> Extracted:
 def _add(found: Locked, category: str, packages: dict[str, Any], indexes: dict[str, str]) -> None:
     for name, entry in packages.items():
         package = table(entry)
-        version = word(package.get("version")).lstrip("=").strip()
+        version = word(package.get("version")).strip().lstrip("=").strip()
         found.add(
             "pypi",
             name,

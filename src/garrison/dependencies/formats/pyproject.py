@@ -36,6 +36,8 @@ def extract(source: Source, context: Context) -> Extracted:
     yield from _pdm(table(tools, "pdm"))
     yield from _hatch(table(tools, "hatch"))
     yield from uv_facts(table(tools, "uv"))
+    rye = table(tools, "rye")
+    yield from requirements(rye, "dev-dependencies", "tool.rye.dev-dependencies", "dev")
     yield from _setuptools(table(tools, "setuptools"))
     yield from _flit(table(tools, "flit"))
     yield from pixi_tables.facts(table(tools, "pixi"), "tool.pixi.")
@@ -176,11 +178,15 @@ def _hatch(hatch: dict[str, Any]) -> Iterator[AnyFact]:
             place = f"tool.hatch.envs.{name}.{key}"
             yield from requirements(table(environments, name), key, place, f"envs.{name}")
     build = table(hatch, "build")
-    yield from requirements(build, "dependencies", "tool.hatch.build.dependencies", "build-system")
     targets = table(build, "targets")
-    for name in targets:
-        place = f"tool.hatch.build.targets.{name}.dependencies"
-        yield from requirements(table(targets, name), "dependencies", place, "build-system")
+    builds = {"": build, **{f".targets.{name}": table(targets, name) for name in targets}}
+    for part, owner in builds.items():
+        place = f"tool.hatch.build{part}"
+        yield from requirements(owner, "dependencies", f"{place}.dependencies", "build-system")
+        hooks = table(owner, "hooks")
+        for name in hooks:
+            inner = f"{place}.hooks.{name}.dependencies"
+            yield from requirements(table(hooks, name), "dependencies", inner, "build-system")
     hook = table(table(table(hatch, "metadata"), "hooks"), "requirements_txt")
     for _, path in texts(hook.get("files")):
         place = "tool.hatch.metadata.hooks.requirements_txt"
@@ -193,6 +199,13 @@ def uv_facts(uv: dict[str, Any]) -> Iterator[AnyFact]:
     for key in ("constraint-dependencies", "override-dependencies", "build-constraint-dependencies"):
         group = {"override-dependencies": "overrides", "build-constraint-dependencies": "build-system"}.get(key, "")
         yield from requirements(uv, key, f"tool.uv.{key}", group, constraint=True)
+    extra = table(uv, "extra-build-dependencies")
+    for package, asked in extra.items():
+        place = f"tool.uv.extra-build-dependencies.{package}"
+        for number, one in enumerate(listed(asked)):
+            wanted = one.get("requirement") if isinstance(one, dict) else one
+            if isinstance(wanted, str):
+                yield from requirement(wanted, f"{place}[{number}]", "build-system")
     indexes: dict[str, str] = {}
     for number, index in named_tables(uv.get("index")):
         url, name = index.get("url"), index.get("name")

@@ -70,34 +70,37 @@ def _add(found: Listed, package: dict[str, Any], graph: "_Graph", place: str) ->
     name, version = word(package.get("name")), word(package.get("versionInfo"))
     purpose = word(package.get("primaryPackagePurpose")).upper().replace("-", "_")
     reference = word(package.get("SPDXID"))
-    address = next(
-        (
-            word(one.get("referenceLocator"))
-            for one in tables(package.get("externalRefs"))
-            if word(one.get("referenceType")).rpartition("/")[2].lower() in ("purl", "package-url")
-        ),
-        "",
-    )
+    addresses = [
+        word(one.get("referenceLocator"))
+        for one in tables(package.get("externalRefs"))
+        if word(one.get("referenceType")).rpartition("/")[2].lower() in ("purl", "package-url")
+    ]
     if purpose == "OPERATING_SYSTEM":
         found.add_system(name, version, place)
         return
-    if not address and (purpose in _SKIPPED or reference in graph.described):
+    if not addresses and (purpose in _SKIPPED or reference in graph.described):
         return
-    found.add(
-        address,
-        name,
-        version if version not in _ABSENT else "",
-        place=place,
-        hashes=[
-            f"{word(one.get('algorithm')).lower().replace('_', '').replace('-', '')}:{word(one.get('checksumValue'))}"
-            for one in tables(package.get("checksums"))
-            if word(one.get("checksumValue"))
-        ],
-        licences=_licences(package),
-        group=graph.scope(reference),
-        dependencies=graph.dependencies(reference),
-        direct=graph.direct(reference),
-    )
+    # A package may be known by several addresses, and any of them may be the one that advisories know.
+    for address in dict.fromkeys(addresses or [""]):
+        found.add(
+            address,
+            name,
+            version if version not in _ABSENT else "",
+            place=place,
+            hashes=_hashes(package),
+            licences=_licences(package),
+            group=graph.scope(reference),
+            dependencies=graph.dependencies(reference),
+            direct=graph.direct(reference),
+        )
+
+
+def _hashes(package: dict[str, Any]) -> list[str]:
+    return [
+        f"{word(one.get('algorithm')).lower().replace('_', '').replace('-', '')}:{word(one.get('checksumValue'))}"
+        for one in tables(package.get("checksums"))
+        if word(one.get("checksumValue"))
+    ]
 
 
 def _licences(package: dict[str, Any]) -> list[str]:
