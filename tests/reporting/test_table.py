@@ -106,3 +106,10 @@ def test_very_many_files_are_counted() -> None:
 def test_a_report_without_findings_is_short() -> None:
     assert len(render(reports.report()).splitlines()) <= 6
     assert "info" not in render(reports.report(reports.finding(severity=Severity.LOW)))
+
+
+def test_what_was_examined_gives_a_build_server_no_commands() -> None:
+    path = "::stop-commands::x ##vso[task.setvariable variable=a]b"
+    shown = render(reports.report(reports.finding(subject=path)))
+    assert "vso[task" in shown
+    assert not re.search(r"^\s*::|##\w*\[", shown, re.MULTILINE)

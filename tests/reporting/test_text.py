@@ -2,10 +2,11 @@
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from garrison.reporting.text import cells, counted, listed, printable, shortened, wrap
+from garrison.reporting.text import cells, counted, listed, printable, shortened, without_commands, wrap
 
 ANYTHING = st.text(st.characters())
 
@@ -44,3 +45,18 @@ def test_lists_and_counts() -> None:
     assert listed("abcde", 2) == "a, b … and 3 more"
     assert listed("ab", 2) == "a, b"
     assert shortened("abcdef", 4) == "abc…"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("      ::stop-commands::x", r"      \x3a:stop-commands::x"),
+        ("::error::x", r"\x3a:error::x"),
+        ("a ##[add-mask]b", r"a #\x23[add-mask]b"),
+        ("##vso[task.setvariable]x", r"#\x23vso[task.setvariable]x"),
+        ("###teamcity[x]", r"##\x23teamcity[x]"),
+        ("conda-forge::jinja2 ## x [y]", "conda-forge::jinja2 ## x [y]"),
+    ],
+)
+def test_a_build_server_finds_no_command(line: str, shown: str) -> None:
+    assert without_commands(line) == shown

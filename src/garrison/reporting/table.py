@@ -6,7 +6,7 @@ from garrison.core.findings import Severity
 from garrison.core.report import Report
 from garrison.reporting import summary
 from garrison.reporting.summary import Fold
-from garrison.reporting.text import counted, listed, printable, shortened, wrap
+from garrison.reporting.text import counted, listed, printable, shortened, without_commands, wrap
 
 _SHOWN = 3
 """Findings of one rule in one file that are shown before the rest is folded."""
@@ -33,7 +33,7 @@ _VERDICT_COLORS = {"clean": "1;32", "opaque": "1;33", "accepted": "1;32", "incom
 
 def render(report: Report, *, width: int = 100, color: bool = False) -> str:
     """Findings by file, the worst first; then the coverage, the waivers and the verdict."""
-    return "\n".join(_Table(max(width, 40), color).lines(report)) + "\n"
+    return "".join(f"{without_commands(line)}\n" for line in _Table(max(width, 40), color).lines(report))
 
 
 class _Table:

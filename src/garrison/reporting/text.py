@@ -15,6 +15,20 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
+def without_commands(line: str) -> str:
+    """The line, in which a build server that reads what its jobs print finds no command.
+
+    GitHub's takes a line that begins with `::` for one, after any blanks, and `##[` wherever it stands, as Azure's
+    does `##vso[`, and TeamCity's `##teamcity[`.
+    """
+    if "##" in line:
+        import re
+
+        line = re.sub(r"##(?=\w*\[)", r"#\\x23", line)
+    plain = line.lstrip()
+    return f"{line[: len(line) - len(plain)]}\\x3a{plain[1:]}" if plain.startswith("::") else line
+
+
 def _escape(char: str) -> str:
     if char in _SHORT:
         return _SHORT[char]

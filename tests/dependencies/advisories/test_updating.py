@@ -351,3 +351,13 @@ def test_unicode_names_and_hostile_texts_survive_the_way(place: Place) -> None:
         (affected,) = database.affected("PyPI", [name])[name]
         assert affected.versions == ("1.0\x00", "é")
         assert database.advisory("A-1").summary == json.loads(json.dumps("red \x1b[31m text \u202e"))
+
+
+def test_a_full_disk_is_called_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(self: Any) -> None:
+        self._draft.execute("PRAGMA max_page_count = 1")
+        self._draft.execute("CREATE TABLE filler AS SELECT zeroblob(1000000)")
+
+    monkeypatch.setattr(updating._Update, "_run", fill)
+    with pytest.raises(GarrisonError, match=r"cannot be written: database or disk is full"):
+        place.update(place.export(document("A-1")))

@@ -162,7 +162,9 @@ class _Update:
             self._run()
             self._draft.execute("COMMIT")
         except BaseException:
-            self._draft.execute("ROLLBACK")
+            # On a full disk SQLite has done so itself.
+            if self._draft.in_transaction:
+                self._draft.execute("ROLLBACK")
             raise
 
     def _run(self) -> None:
