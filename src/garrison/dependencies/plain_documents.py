@@ -19,14 +19,23 @@ _SLOW = 24 << 20
 """Characters that the general reader of TOML is given; it takes some seconds for that many."""
 
 
+_WIDE = (b"\xff\xfe", b"\xfe\xff")
+
+
+def plain_head(source: "Source", size: int) -> bytes:
+    """The beginning in UTF-8: what is redirected to a file on Windows is in UTF-16."""
+    head = source.reader.pread(0, size)
+    return head.decode("utf-16", "ignore").encode() if head.startswith(_WIDE) else head
+
+
 def text_of(source: "Source", context: "Context") -> str:
     """All of it as text, or `Malformed` where it is none."""
     data = source.reader.whole(context.limits.buffer)
     context.check_time()
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-16" if data.startswith(_WIDE) else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Malformed(f"no text in UTF-8: {error.reason} at {error.start:#x}") from None
+        raise Malformed(f"no text in {error.encoding.upper()}: {error.reason} at {error.start:#x}") from None
 
 
 def toml(text: str, context: "Context", *keys: str) -> dict[str, Any]:

@@ -147,6 +147,8 @@ def _is_marked(ends: bytes, marks: tuple[str, ...]) -> bool:
 def _ends(source: Source) -> bytes:
     """Where marks are looked for. What is compressed would have to be read whole for its end."""
     head = source.reader.pread(0, _MARKED_HEAD)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return head.replace(b"\0", b"")
     if source.depth or source.reader.size <= _MARKED_HEAD:
         return head
     return head + b"\0" + source.reader.pread(source.reader.size - _MARKED_TAIL, _MARKED_TAIL)

@@ -182,3 +182,17 @@ def test_the_mark_may_stand_anywhere_in_a_file_that_is_called_a_bill() -> None:
 def test_a_delete_character_hides_nothing() -> None:
     data = json.dumps({"a": "DEL", **BILL}).replace("DEL", chr(127)).encode()
     assert [f for f in facts_of(data, "bom.json") if type(f) is Package]
+
+
+WIDE = (
+    '<?xml version="1.0" encoding="utf-16"?><bom xmlns="http://cyclonedx.org/schema/bom/1.4"><components>'
+    '<component type="library"><name>numpy</name><version>1.26.4</version><purl>pkg:pypi/numpy@1.26.4</purl>'
+    "</component></components></bom>"
+)
+
+
+def test_a_bill_that_was_redirected_to_a_file_on_windows_is_read() -> None:
+    for text in (json.dumps(BILL), WIDE):
+        for name in ("bom", "list.txt"):
+            found = [f.purl for f in facts_of(text.encode("utf-16"), name) if type(f) is Package]
+            assert "pkg:pypi/numpy@1.26.4" in found

@@ -122,3 +122,8 @@ def test_all_addresses_of_a_package_count() -> None:
         "pkg:pypi/b@2",
         "pkg:pypi/jinja2@2.10",
     ]
+
+
+@pytest.mark.parametrize("text", [json.dumps(DOCUMENT), yaml.safe_dump(DOCUMENT)])
+def test_a_document_that_was_redirected_to_a_file_on_windows_is_read(text: str) -> None:
+    assert "numpy" in [f.name for f in facts_of(text.encode("utf-16"), "bill") if type(f) is Package]

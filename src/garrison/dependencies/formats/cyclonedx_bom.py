@@ -9,7 +9,7 @@ from typing import Any
 
 from garrison.core.errors import Malformed
 from garrison.dependencies.listed import Details, Listed
-from garrison.dependencies.plain_documents import duplicates, json, table, tables, text_of, word, words
+from garrison.dependencies.plain_documents import duplicates, json, plain_head, table, tables, text_of, word, words
 from garrison.dependencies.xml_trees import as_tables
 from garrison.sources.source import Context, Extracted, Source
 
@@ -26,7 +26,7 @@ _SKIPPED = frozenset({"file", "device", "device-driver", "firmware", "cryptograp
 def sniff(source: Source) -> bool:
     """The mark of the format near the beginning or the end."""
     size = source.reader.size if not source.depth else 0
-    head = source.reader.pread(0, _HEAD)
+    head = plain_head(source, _HEAD)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         return bool(_XML.search(head))
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):

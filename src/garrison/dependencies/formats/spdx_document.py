@@ -9,7 +9,17 @@ from typing import Any
 
 from garrison.core.errors import Malformed
 from garrison.dependencies.listed import Listed
-from garrison.dependencies.plain_documents import duplicates, json, table, tables, text_of, word, words, yaml
+from garrison.dependencies.plain_documents import (
+    duplicates,
+    json,
+    plain_head,
+    table,
+    tables,
+    text_of,
+    word,
+    words,
+    yaml,
+)
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 16
@@ -34,7 +44,7 @@ _SKIPPED = frozenset({"FILE", "SOURCE", "ARCHIVE", "DEVICE", "FIRMWARE"})
 def sniff(source: Source) -> bool:
     """The version of the format, as each of its forms writes it."""
     size = source.reader.size if not source.depth else 0
-    head = source.reader.pread(0, _HEAD)
+    head = plain_head(source, _HEAD)
     if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return bool(_JSON.search(head) or (size > _HEAD and _JSON.search(source.reader.pread(size - 4096, 4096))))
     return bool(_TAGS.search(head) or _YAML.search(head))

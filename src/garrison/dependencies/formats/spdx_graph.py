@@ -8,7 +8,7 @@ from typing import Any
 
 from garrison.core.errors import Malformed
 from garrison.dependencies.listed import Details, Listed
-from garrison.dependencies.plain_documents import duplicates, json, table, tables, text_of, word, words
+from garrison.dependencies.plain_documents import duplicates, json, plain_head, table, tables, text_of, word, words
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 16
@@ -24,7 +24,7 @@ _LICENSED = ("hasConcludedLicense", "hasDeclaredLicense")
 def sniff(source: Source) -> bool:
     """The context of SPDX 3, near the beginning or the end."""
     size = source.reader.size if not source.depth else 0
-    head = source.reader.pread(0, _HEAD)
+    head = plain_head(source, _HEAD)
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return False
     return bool(_CONTEXT.search(head) or (size > _HEAD and _CONTEXT.search(source.reader.pread(size - 4096, 4096))))
