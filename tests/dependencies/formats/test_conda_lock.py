@@ -97,3 +97,10 @@ def test_merging_is_bounded() -> None:
     text = f"version: 1\nmetadata: {{}}\nbase: &b {{{keys}}}\npackage:\n" + "- <<: *b\n" * 3000
     found = findings_of(text.encode(), "conda-lock.yml")
     assert [item for item in found if "merges more than" in item.message]
+
+
+def test_a_program_that_quotes_a_lock_is_none() -> None:
+    quoted = 'TEXT = """\nmetadata:\n  content_hash: {}\npackage:\n- manager: conda\n"""\n'
+    program, lock = facts_of(quoted.encode(), "samples.py"), facts_of(quoted[11:-4].encode(), "other.yaml")
+    assert not [fact for fact in program if type(fact) is Artifact and fact.format == "conda-lock"]
+    assert [fact for fact in lock if type(fact) is Artifact and fact.format == "conda-lock"]

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 
-from garrison.core.facts import Package
+from garrison.core.facts import Artifact, Package
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
 
 SUM = "sha512-" + "eHh4" * 21 + "eA=="
@@ -148,3 +148,10 @@ def test_another_version_of_the_same_package_is_said_and_denies_nothing() -> Non
     assert packages(text)["a"].version == "1.2.1"
     other = findings_of(text.replace('"a@npm:1.2.1"', '"b@npm:1.2.1"').encode(), "yarn.lock")
     assert worst(other) == "high"
+
+
+def test_a_program_that_quotes_a_lock_is_none() -> None:
+    quoted = 'TEXT = """\n__metadata:\n  version: 6\n"""\n'
+    program, lock = facts_of(quoted.encode(), "samples.py"), facts_of(quoted[11:-4].encode(), "other.yaml")
+    assert not [fact for fact in program if type(fact) is Artifact and fact.format == "yarn-lock"]
+    assert [fact for fact in lock if type(fact) is Artifact and fact.format == "yarn-lock"]

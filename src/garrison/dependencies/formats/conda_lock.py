@@ -14,6 +14,8 @@ from garrison.dependencies.plain_documents import duplicates, mapping, table, ta
 from garrison.sources.source import Context, Extracted, Source
 
 _PACKAGE = re.compile(rb"^[\"']?package[\"']?\s*:", re.MULTILINE)
+_START = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:---|[\"']?[\w-]+[\"']?\s*:)")
+"""A document of keys, and no program that quotes one."""
 _METADATA = re.compile(rb"^[\"']?metadata[\"']?\s*:", re.MULTILINE)
 _HEAD = 1 << 16
 _PYPI = "https://files.pythonhosted.org/"
@@ -24,7 +26,11 @@ def sniff(source: Source) -> bool:
     if source.name.lower().endswith(("conda-lock.yml", "conda-lock.yaml")):
         return True
     head = source.reader.pread(0, _HEAD)
-    return bool(_METADATA.search(head) and _PACKAGE.search(head)) and b"content_hash" in head and b"manager:" in head
+    return (
+        bool(_START.match(head) and _METADATA.search(head) and _PACKAGE.search(head))
+        and b"content_hash" in head
+        and b"manager:" in head
+    )
 
 
 def extract(source: Source, context: Context) -> Extracted:

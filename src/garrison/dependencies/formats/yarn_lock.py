@@ -14,7 +14,10 @@ from garrison.dependencies.plain_documents import duplicates, mapping, table, te
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = 1 << 12
-_MARK = re.compile(rb"^# yarn lockfile v1\s*$|^__metadata:\s*$", re.MULTILINE)
+_MARK = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:[ \t]*(?:#[^\n]*)?\r?\n)*(?:# yarn lockfile v1|__metadata:)[ \t]*\r?$", re.MULTILINE
+)
+"""Only comments stand before it: a program that quotes such a file is none."""
 _RELEASE = re.compile(r"\d+\.\d+\.\d+(?:[-+][\w.+\-]+)?")
 _HEADER = re.compile(r"(\S.*):$")
 _FIELD = re.compile(r"""( {2}| {4})("(?:[^"\\]|\\.)*"|[^\s":]+):?(?: (.*))?$""")
@@ -24,7 +27,7 @@ _ARCHIVE = re.compile(r"::(?:.*&)?__archiveUrl=([^&]+)")
 
 def sniff(source: Source) -> bool:
     """Its name, by which Yarn goes, or Yarn's first lines."""
-    return source.name.lower() == "yarn.lock" or bool(_MARK.search(source.reader.pread(0, _HEAD)))
+    return source.name.lower() == "yarn.lock" or bool(_MARK.match(source.reader.pread(0, _HEAD)))
 
 
 def extract(source: Source, context: Context) -> Extracted:
