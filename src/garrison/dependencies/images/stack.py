@@ -103,7 +103,7 @@ def _layer(
 
 def _absent(told: Descriptor, subject: str) -> Examination:
     if told.elsewhere:
-        return Examination(subject=subject, state="skipped", reason="to be had from another place only; not fetched")
+        return Examination(subject=subject, state="failed", reason="to be had from another place only; not fetched")
     detail = f"{told.digest or told.title} is named, and is not there"
     fact = Anomaly(what="image-incomplete", detail=detail)
     return Examination(subject=subject, facts=[fact], state="failed", reason="it is not there")
