@@ -229,3 +229,36 @@ def test_a_zstd_stream_is_whole_where_a_frame_ends(
     except Malformed:
         complete = False
     assert complete == (cut in ends)
+
+
+def sparse(parts: list[tuple[int, bytes]], size: int) -> bytes:
+    """A tar with one file as GNU tar stores it with --sparse --format=posix (format 1.0)."""
+    lines = [str(len(parts)), *(text for offset, data in parts for text in (str(offset), str(len(data))))]
+    stored = ("\n".join(lines) + "\n").encode()
+    stored += bytes(-len(stored) % 512) + b"".join(data for _, data in parts)
+    info = tarfile.TarInfo("GNUSparseFile.7/model.pkl")
+    info.size = len(stored)
+    info.pax_headers = {
+        "GNU.sparse.major": "1",
+        "GNU.sparse.minor": "0",
+        "GNU.sparse.name": "model.pkl",
+        "GNU.sparse.realsize": str(size),
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.addfile(info, io.BytesIO(stored))
+    return buffer.getvalue()
+
+
+def test_files_stored_with_holes_are_read_behind_their_map_and_said() -> None:
+    found = findings_of(sparse([(0, EVIL)], 1 << 20), "a.tar")
+    assert {"dangerous-import", "file-with-holes"} <= {item.rule for item in found}
+    assert {item.subject for item in found if item.rule == "dangerous-import"} == {"a.tar!/model.pkl"}
+
+
+def test_a_map_that_lies_is_malformed() -> None:
+    whole = sparse([(0, EVIL)], 100)
+    for lie in (b"9", b"x", b"99999999"):
+        broken = whole.replace(b"1\n0\n" + str(len(EVIL)).encode() + b"\n", (lie + b"\n0\n").ljust(7, b"\0"), 1)
+        assert broken != whole
+        assert "malformed" in {item.rule for item in findings_of(broken, "a.tar")}

@@ -9,7 +9,7 @@ from garrison.core.errors import ExaminationError
 from garrison.core.facts import Anomaly, AnyFact, Examination, FileMode
 from garrison.dependencies.images.covers import Covers
 from garrison.dependencies.images.layer import Layer
-from garrison.sources.containers.tar import Entries, Entry
+from garrison.sources.containers.tar import Entries, Entry, holes_anomaly
 from garrison.sources.reader import BytesReader, Reader
 from garrison.sources.scope import hidden_scope, scope_of
 from garrison.sources.source import Context, Source
@@ -103,6 +103,8 @@ class Tree:
             if not self._covers.file(path, link=entry.kind == b"2"):
                 detail = f"{path!r} is there twice: the later one replaces the earlier"
                 yield Anomaly(what="duplicate-member-same", detail=detail, place=place)
+            if entry.holes:
+                yield holes_anomaly(path, place)
             if entry.kind in (b"1", b"2"):
                 yield from self._link(path, entry, hidden, place)
             elif entry.kind in _SPECIAL:

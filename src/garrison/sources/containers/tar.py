@@ -71,6 +71,8 @@ class Entry(msgspec.Struct):
     mode: int
     owner: int
     group: int
+    holes: bool = False
+    """It is stored without runs of zeros, so that its contents here are not those that it has when unpacked."""
 
 
 class Entries:
@@ -130,13 +132,17 @@ class Entries:
                     name, link = long_name or name, long_link or link
                 if pax.get("size", "").isdecimal():
                     size = int(pax["size"])
+                holes = kind == b"S" or any(key.startswith("GNU.sparse.") for key in pax)
                 if kind == b"S":
                     data = _behind_the_map(reader, header, data)
+                elif pax.get("GNU.sparse.major") == "1":
+                    mapped = _map_size(reader.pread(data, min(size, _HEADER_LIMIT)))
+                    data, size = data + mapped, max(size - mapped, 0)
                 if kind in b"123456" and kind:
                     # As tarfile, which goes on at once behind what has no contents of its own.
                     size = 0
                 mode, owner, group = (_lenient(header[start : start + 8]) for start in (100, 108, 116))
-                yield Entry(name, link, kind, data, size, mode & 0o7777, owner, group)
+                yield Entry(name, link, kind, data, size, mode & 0o7777, owner, group, holes)
                 long_name = long_link = None
                 own = {}
             offset = data + -(-size // _BLOCK) * _BLOCK
@@ -170,6 +176,25 @@ def _behind_the_map(reader: Reader, header: bytes, data: int) -> int:
     return data
 
 
+def _map_size(head: bytes) -> int:
+    """Bytes of the map before the contents of a sparse file of pax format 1.0: decimal lines, filled up to blocks."""
+    lines = head.split(b"\n", 1)
+    if not lines[0].isdigit() or len(lines[0]) > 7:
+        raise Malformed("the map of a sparse file does not begin with the number of its parts")
+    position = 0
+    for _ in range(2 * int(lines[0]) + 1):
+        position = head.find(b"\n", position) + 1
+        if not position:
+            raise Malformed("the map of a sparse file ends too early")
+    return -(-position // _BLOCK) * _BLOCK
+
+
+def holes_anomaly(name: str, place: str) -> Anomaly:
+    """Says that a file was examined without its holes."""
+    detail = f"{name!r} is stored with holes, and was examined without the zeros that unpacking puts into them"
+    return Anomaly(what="file-with-holes", detail=detail, place=place)
+
+
 def _member(source: Source, entry: Entry, seen: set[str]) -> Extracted:
     name, link, kind = entry.name, entry.link, entry.kind
     yield from name_anomalies(name)
@@ -182,6 +207,8 @@ def _member(source: Source, entry: Entry, seen: set[str]) -> Extracted:
             detail = f"{name!r} is there twice: the later one replaces the earlier when unpacked"
             yield Anomaly(what="duplicate-member-same", detail=detail, place=f"member {name}")
         seen.add(name)
+        if entry.holes:
+            yield holes_anomaly(name, f"member {name}")
         loaded_as = ("pickle",) if name.rpartition("/")[2] == "data.pkl" else ()
         yield source.member(name or "(no name)", source.reader.window(entry.data, entry.size), loaded_as=loaded_as)
 
