@@ -10,10 +10,11 @@ from garrison.core.errors import GarrisonError, UsageError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from garrison.core.facts import Examination
     from garrison.core.policy import Policy
+    from garrison.core.report import Item
     from garrison.dependencies.advisories.database import Database
     from garrison.dependencies.fixing.files import Changed
     from garrison.dependencies.fixing.planning import Change, Left, Lock, Plan
@@ -66,10 +67,20 @@ def _examined(paths: "Sequence[str]", policy: "Policy") -> "tuple[list[Examinati
     report = scan(paths, policy)
     found = [
         Examination(subject=item.subject, formats=list(item.formats), facts=list(item.facts))
-        for item in report.inventory
+        for item in _once(report.inventory)
     ]
     unread = [f"{e.subject}: {e.reason}" for e in report.coverage.entries if e.state in ("failed", "partial")]
     return found, unread
+
+
+def _once(items: "Sequence[Item]") -> "Iterator[Item]":
+    """Each file once, under its own name rather than a link's, so that no change is made twice."""
+    seen: set[str] = set()
+    for item in sorted(items, key=lambda item: os.path.islink(item.subject)):
+        path = os.path.realpath(item.subject)
+        if path not in seen:
+            seen.add(path)
+            yield item
 
 
 def _online(examinations: "Sequence[Examination]", database: "Database", policy: "Policy") -> "Plan":

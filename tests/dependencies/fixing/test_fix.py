@@ -300,3 +300,11 @@ def test_only_names_that_matter_are_asked_for(run: Run, index: PackageIndex, mon
     index.add("demo", "2.0")
     assert run("--write", "--online", "requirements.txt")[0] == 0
     assert [path for path in index.asked if "files" not in path] == ["/simple/demo/", "/simple/safe/"]
+
+
+def test_a_file_with_two_names_is_changed_once(run: Run) -> None:
+    Path("requirements.txt").write_text("demo==1.0\n")
+    Path("also.txt").symlink_to("requirements.txt")
+    code, said = run("--write", ".")
+    assert code == 0 and said.count("demo 1.0 to 2.0") == 1 and "also.txt" not in said
+    assert Path("requirements.txt").read_text() == "demo==2.0\n" and Path("also.txt").is_symlink()
