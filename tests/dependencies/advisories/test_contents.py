@@ -98,7 +98,7 @@ def test_a_zip_and_single_documents(tmp_path: Path) -> None:
 
 
 def test_ranks(tmp_path: Path) -> None:
-    for data in (EPSS, gzip.compress(EPSS)):
+    for data in (EPSS, gzip.compress(EPSS), bz2.compress(EPSS)):
         found = held(data, tmp_path / "x")
         assert isinstance(found, Ranks) and found.kind == "epss"
         assert found.scores == {20240000001000: 0.25} and str(found.date) == "2026-07-20 12:55:00+00:00"
@@ -111,7 +111,7 @@ def test_ranks(tmp_path: Path) -> None:
     [
         (b"", "empty"),
         (b"hello", "no export"),
-        (bz2.compress(b"{}"), "no export"),
+        (bz2.compress(b"hello"), "no export"),
         (b"{", "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),
         (b"PK\x03\x04" + bytes(100), "not a zip"),

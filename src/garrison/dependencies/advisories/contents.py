@@ -7,9 +7,8 @@ Sources: the OSV schema's exports (`all.zip`, one JSON file for each advisory); 
 import datetime
 import os
 import re
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import msgspec
 
@@ -26,11 +25,11 @@ from garrison.dependencies.advisories.reading import (
     is_entry,
 )
 from garrison.dependencies.advisories.storage import cve_number
+from garrison.sources.containers.streams import decompressor
 from garrison.sources.reader import FileReader, Reader
 from garrison.sources.source import Context, Source
 
 _DOCUMENT_LIMIT = 256 << 20
-_CHUNK = 1 << 11
 """Zstandard may unpack a few bytes to 128 KiB, and gives all that its input holds at once."""
 _WRAPPINGS = 2
 _SCORE_DATE = re.compile(rb"score_date:([0-9T:+-]{10,30})")
@@ -63,13 +62,10 @@ def contents(file: IO[bytes]) -> Advisories | Ranks:
     context = Context(_LIMITS, size)
     try:
         for _ in range(_WRAPPINGS):
-            head = reader.pread(0, 4)
-            if head[:2] == b"\x1f\x8b":
-                reader = _unwrapped(context, _Gzip(reader))
-            elif head == b"\x28\xb5\x2f\xfd":
-                reader = _unwrapped(context, _Zstandard(reader))
-            else:
+            unpacking = decompressor(reader)
+            if unpacking is None:
                 break
+            reader = context.decompressing(unpacking)
         return _recognised(reader, context)
     except ExaminationError as error:
         raise SourceError(str(error)) from None
@@ -222,56 +218,3 @@ def _date(text: str) -> datetime.datetime:
         return date_of(text)
     except BrokenEntry as error:
         raise SourceError(str(error)) from None
-
-
-def _unwrapped(context: Context, stream: "_Gzip | _Zstandard") -> Reader:
-    return context.decompressing(lambda: stream.again())
-
-
-class _Stream:
-    """Compressed streams behind each other, read forward; one that breaks off is an error and no end."""
-
-    def __init__(self, packed: Reader) -> None:
-        self._packed = packed
-        self._position = 0
-        self._rest = b""
-        self._object: Any = None
-
-    def again(self) -> "_Stream":
-        return type(self)(self._packed)
-
-    def create(self) -> Any:
-        raise NotImplementedError
-
-    def read(self, size: int, /) -> bytes:
-        while True:
-            data = self._rest or self._packed.pread(self._position, _CHUNK)
-            if not self._rest:
-                self._position += len(data)
-            self._rest = b""
-            if not data:
-                if self._object is not None:
-                    raise ValueError("the stream ends too early")
-                return b""
-            if self._object is None:
-                if not data.strip(b"\0"):  # padding
-                    continue
-                self._object = self.create()
-            out: bytes = self._object.decompress(data)
-            if self._object.eof:
-                self._rest = self._object.unused_data
-                self._object = None
-            if out:
-                return out
-
-
-class _Gzip(_Stream):
-    def create(self) -> Any:
-        return zlib.decompressobj(31)
-
-
-class _Zstandard(_Stream):
-    def create(self) -> Any:
-        import zstandard
-
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()

@@ -1,5 +1,6 @@
 """What every ecosystem's way of ordering versions offers."""
 
+import abc
 import functools
 from typing import Any
 
@@ -12,16 +13,16 @@ class UnknownEcosystem(InvalidVersion):
     """No scheme is known, so that no two different versions can be compared."""
 
 
-class Scheme:
+class Scheme(abc.ABC):
     """One ecosystem's order of versions. Keys are only comparable with keys of the same scheme."""
 
     def __init__(self) -> None:
         # Advisories name the same bounds over and over.
         self.key = functools.lru_cache(maxsize=1 << 16)(self._key)
 
+    @abc.abstractmethod
     def _key(self, version: str) -> Any:
         """What orders the version among others; `key` remembers it. Raises `InvalidVersion`."""
-        raise NotImplementedError
 
     def is_prerelease(self, version: str) -> bool:
         """Whether an installer would pass it over unless told otherwise; operating systems know no such thing."""
