@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from garrison.dependencies.fixing.planning import Change, Left, Lock, Plan
 
 _NAMES = 4
+_LINKS = ("link-out-of-directory", "escaping-link")
 
 
 def configure(parser: Parser) -> None:
@@ -61,15 +62,23 @@ def run(arguments: "argparse.Namespace") -> int:
 
 def _examined(paths: "Sequence[str]", policy: "Policy") -> "tuple[list[Examination], list[str]]":
     """What is in the files, as workers in their jail read it; and what could not be read."""
-    from garrison.core.facts import Examination
+    from garrison.core.facts import Anomaly, Examination
     from garrison.scanning import scan
 
     report = scan(paths, policy)
+    leaving = {
+        item.subject
+        for item in report.inventory
+        for fact in item.facts
+        if type(fact) is Anomaly and fact.what in _LINKS
+    }
     found = [
         Examination(subject=item.subject, formats=list(item.formats), facts=list(item.facts))
         for item in _once(report.inventory)
+        if item.subject not in leaving
     ]
     unread = [f"{e.subject}: {e.reason}" for e in report.coverage.entries if e.state in ("failed", "partial")]
+    unread += [f"{subject}: a link that leaves what was named" for subject in sorted(leaving)]
     return found, unread
 
 

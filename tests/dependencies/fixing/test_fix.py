@@ -204,7 +204,7 @@ def test_links_and_nothing_to_do(run: Run, tmp_path: Path) -> None:
     Path("requirements.txt").symlink_to(tmp_path / "shared.txt")
     assert run("--write", "requirements.txt")[0] == 0
     assert (tmp_path / "shared.txt").read_text() == "demo==2.0\n" and Path("requirements.txt").is_symlink()
-    assert run()[0] == 0
+    assert run("requirements.txt")[0] == 0
 
 
 def test_without_a_database_it_says_how_to_get_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,3 +308,11 @@ def test_a_file_with_two_names_is_changed_once(run: Run) -> None:
     code, said = run("--write", ".")
     assert code == 0 and said.count("demo 1.0 to 2.0") == 1 and "also.txt" not in said
     assert Path("requirements.txt").read_text() == "demo==2.0\n" and Path("also.txt").is_symlink()
+
+
+def test_a_link_out_of_the_directory_is_not_followed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere.txt").write_text("demo==1.0\n")
+    Path("requirements.txt").symlink_to(tmp_path / "elsewhere.txt")
+    code, said = run("--write", ".")
+    assert code == 1 and "leaves what was named" in said
+    assert (tmp_path / "elsewhere.txt").read_text() == "demo==1.0\n"

@@ -196,3 +196,11 @@ def test_a_bill_that_was_redirected_to_a_file_on_windows_is_read() -> None:
         for name in ("bom", "list.txt"):
             found = [f.purl for f in facts_of(text.encode("utf-16"), name) if type(f) is Package]
             assert "pkg:pypi/numpy@1.26.4" in found
+
+
+def test_components_nested_too_deep_are_no_silence() -> None:
+    component = '{"type": "library", "name": "django", "version": "3.2.0", "purl": "pkg:pypi/django@3.2.0"}'
+    for _ in range(150):
+        component = f'{{"type": "library", "name": "x", "components": [{component}]}}'
+    text = f'{{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{component}]}}'
+    assert "resource-limit" in {item.rule for item in findings_of(text.encode(), "bom.json")}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from garrison.core.errors import Malformed
+from garrison.core.errors import LimitExceeded, Malformed
 from garrison.dependencies.listed import Details, Listed
 from garrison.dependencies.plain_documents import duplicates, json, plain_head, table, tables, text_of, word, words
 from garrison.dependencies.xml_trees import as_tables
@@ -79,7 +79,9 @@ def _components(
         place, component, depth = pending.pop()
         yield place, component
         inner = tables(component.get("components"))
-        if inner and depth < _DEPTH:
+        if inner and depth >= _DEPTH:
+            raise LimitExceeded("depth", f"components are nested more than {_DEPTH} deep")
+        if inner:
             context.check_time()
             pending += [(f"{place}.components[{n}]"[-400:], one, depth + 1) for n, one in enumerate(inner)][::-1]
 
@@ -215,7 +217,9 @@ def _component(element: dict[str, Any], depth: int) -> dict[str, Any]:
     if not element:
         return {}
     licences, hashes = table(element.get("licenses")), table(element.get("hashes"))
-    inner = tables(table(element.get("components")).get("component")) if depth < _DEPTH else []
+    inner = tables(table(element.get("components")).get("component"))
+    if inner and depth >= _DEPTH:
+        raise LimitExceeded("depth", f"components are nested more than {_DEPTH} deep")
     plain = {key: value for key, value in element.items() if isinstance(value, str) and not key.startswith("@")}
     card = table(element.get("modelCard"))
     parameters = table(card.get("modelParameters"))
