@@ -100,9 +100,13 @@ class Index:
 
     def _ask_all(self, names: Sequence[str]) -> None:
         found = self._in_parallel(self._ask, names) if self._online else {}
-        late = f"it did not answer within {self._seconds:g} s" if self._online else "it was not asked"
+        unknown = self._late if self._online else "it was not asked"
         for name in names:
-            self._known[name] = found.get(name) or self._remembered(name, late)
+            self._known[name] = found.get(name) or self._remembered(name, unknown)
+
+    @property
+    def _late(self) -> str:
+        return f"it did not answer within {self._seconds:g} s"
 
     def requirements(self, releases: Iterable[tuple[str, "Release"]]) -> "dict[tuple[str, str], Metadata | None]":
         """What releases of projects ask for, by name and version, several at a time; `None` where nothing tells.
@@ -175,8 +179,9 @@ class Index:
             fresh = self._read(name, answer, entry)
         except (Unavailable, Malformed) as error:
             self._silent += 1
-            self._reason = str(error)
-            return self._remembered(name, str(error))
+            # One reason for all that the end of the client's time breaks off, whichever thread sees it first.
+            self._reason = self._late if time.monotonic() >= self._until else str(error)
+            return self._remembered(name, self._reason)
         except Exception as error:
             return self._remembered(name, f"its answer could not be read: {type(error).__name__}")
         self._heard = True
