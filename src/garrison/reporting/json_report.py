@@ -3,6 +3,7 @@
 Its schema is published and versioned (`SCHEMA_VERSION` in `garrison.core.report`); `garrison schema` prints it.
 """
 
+import inspect
 from typing import Any
 
 import msgspec
@@ -19,6 +20,10 @@ def render(report: Report) -> str:
 def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the report."""
     described = msgspec.json.schema(Report)
+    for part in described["$defs"].values():
+        if "description" in part:
+            # Whether a docstring's indentation is taken away depends on the versions of Python and msgspec.
+            part["description"] = inspect.cleandoc(part["description"])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"garrison report {SCHEMA_VERSION}",
