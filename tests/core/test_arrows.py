@@ -15,8 +15,9 @@ MAY_IMPORT = {
     "sources": {"core"},
     "artifacts": {"core", "sources"},
     "dependencies": {"core", "sources"},
+    "provenance": {"core", "sources"},
     "reporting": {"core", "threats"},
-    "cli": {"core", "threats", "reporting", "scanning", "dependencies"},
+    "cli": {"core", "threats", "reporting", "scanning", "loading", "artifacts", "dependencies", "provenance"},
 }
 
 

@@ -57,6 +57,24 @@ class PackagePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """How long ago a package's latest release may be, in days, until it counts as abandoned."""
 
 
+class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Somebody whose signatures count: the owner of a key, of a certificate, or of an account known to Sigstore."""
+
+    name: str
+    """What requirements call it."""
+    public_key: str = ""
+    """A file with the public key in PEM."""
+    authorities: str = ""
+    """A file with the certificates in PEM that an authority's chains end in."""
+    subject: str = ""
+    """A shell pattern over the names in the certificate: its subject alternative names (an e-mail address, a URI, a
+    host), or else its common name. Required with `authorities` and `issuer`."""
+    issuer: str = ""
+    """With Sigstore: the OpenID provider that knows the account."""
+    trusted_root: str = ""
+    """With Sigstore: a file of its trusted root; by default the public instance's."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """`garrison.toml`, or `[tool.garrison]` in `pyproject.toml`."""
 
@@ -80,6 +98,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Findings that are accepted for a while."""
     packages: PackagePolicy = PackagePolicy()
     """What is asked of the packages in use."""
+    identities: tuple[Identity, ...] = ()
+    """Whose signatures count."""
     limits: Limits = Limits()
     """What the examination of one file may cost."""
 
