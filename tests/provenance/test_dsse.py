@@ -23,7 +23,7 @@ def test_both_alphabets_of_base64_are_read() -> None:
     assert decoded(base64.b64encode(body).decode()) == decoded(base64.urlsafe_b64encode(body).decode()) == body
 
 
-@pytest.mark.parametrize("text", ["a", "aa=a", "a b=", "ä===", "YWJj\n"])
+@pytest.mark.parametrize("text", ["a", "aa=a", "a b=", "ä===", "YWJj\n", "aGl=", "aGk"])
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(Malformed):
         decoded(text)

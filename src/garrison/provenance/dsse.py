@@ -47,12 +47,16 @@ def pre_authentication_encoding(payload_type: str, body: bytes) -> bytes:
 def decoded(text: str) -> bytes:
     """The bytes of standard base64, of the URL's alphabet too, as the envelope's document asks of readers.
 
-    Raises `Malformed`.
+    Raises `Malformed` for anything else, and for a last letter with bits that stand for nothing.
     """
+    standard = text.translate(_STANDARD)
     try:
-        return base64.b64decode(text.translate(_STANDARD), validate=True)
+        data = base64.b64decode(standard, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Malformed(f"no base64: {error}") from None
+    if base64.b64encode(data[len(data) // 3 * 3 :]).decode() != standard[len(data) // 3 * 4 :]:
+        raise Malformed("no base64: it ends in bits that stand for nothing")
+    return data
 
 
 _STANDARD = str.maketrans("-_", "+/")

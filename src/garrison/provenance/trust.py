@@ -1,11 +1,15 @@
 """Whose signatures count: what a user or a policy trusts, and who a signature turned out to be from."""
 
-from typing import Literal
+import hashlib
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from garrison.core.errors import GarrisonError
+from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.policy import Identity
+
+if TYPE_CHECKING:
+    from garrison.provenance.keys import PublicKey
 
 
 class Refused(GarrisonError):
@@ -32,3 +36,28 @@ class Trust(msgspec.Struct, frozen=True, kw_only=True):
     identities: tuple[Identity, ...]
     base: str = ""
     """The directory that relative paths of identities begin at."""
+
+
+def kind_of(identity: Identity) -> Literal["key", "certificate", "sigstore"]:
+    """What the identity's signatures are checked with. Raises `UsageError` for an identity that does not say it."""
+    kinds: list[Literal["key", "certificate", "sigstore"]] = []
+    if identity.public_key:
+        kinds.append("key")
+    if identity.authorities:
+        kinds.append("certificate")
+    if identity.issuer:
+        kinds.append("sigstore")
+    if len(kinds) != 1:
+        raise UsageError(f"identity {identity.name!r}: one of public-key, authorities and issuer must be given")
+    if (kinds[0] != "key") != bool(identity.subject):
+        raise UsageError(f"identity {identity.name!r}: subject belongs to authorities and to issuer, which require it")
+    if identity.trusted_root and kinds[0] != "sigstore":
+        raise UsageError(f"identity {identity.name!r}: trusted-root belongs to issuer")
+    return kinds[0]
+
+
+def fingerprint(key: "PublicKey") -> str:
+    """A key's SHA-256, of its SubjectPublicKeyInfo in DER, in hexadecimal."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
