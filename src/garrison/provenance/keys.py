@@ -81,7 +81,7 @@ def load_private_key(path: str, passphrase: "Callable[[], bytes | None]") -> Key
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    data = _contents(path)
+    data = contents(path)
     load = serialization.load_pem_private_key
     if b"OPENSSH PRIVATE KEY" in data:
         load = serialization.load_ssh_private_key
@@ -108,7 +108,7 @@ def load_public_key(path: str) -> "PublicKey":
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
-    data = _contents(path)
+    data = contents(path)
     if b"PRIVATE KEY" in data:
         raise UsageError(f"{path}: a private key, where a public one is asked for")
     try:
@@ -165,7 +165,7 @@ def pem(key: "PublicKey") -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _contents(path: str) -> bytes:
+def contents(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             data = file.read(_KEY_BYTES + 1)

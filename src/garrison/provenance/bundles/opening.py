@@ -9,15 +9,20 @@
 
 import datetime
 import os
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
 from garrison.provenance.bundles import release_0_2
+from garrison.provenance.bundles.certificates import vouched
 from garrison.provenance.bundles.reading import Bundle, read
 from garrison.provenance.keys import load_public_key, verified
 from garrison.provenance.trust import Refused, Signatory, Trust, fingerprint, kind_of
+
+if TYPE_CHECKING:
+    from garrison.provenance.keys import PublicKey
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,8 @@ def _signed_by(identity: Identity, bundle: Bundle, base: str, now: datetime.date
     kind = kind_of(identity)
     if kind == "key":
         signatory = _with_key(identity, bundle, base)
+    elif kind == "certificate":
+        signatory = _with_certificate(identity, bundle, base, now)
     else:
         raise Refused(f"signatures of the kind {kind} are not read")
     return Opened(payload=bundle.body, payload_type=bundle.envelope.payload_type, signatory=signatory)
@@ -57,9 +64,21 @@ def _signed_by(identity: Identity, bundle: Bundle, base: str, now: datetime.date
 
 def _with_key(identity: Identity, bundle: Bundle, base: str) -> Signatory:
     key = load_public_key(os.path.join(base, identity.public_key))
-    if not any(
-        verified(key, signature, bundle.signed) or release_0_2.verified(key, signature, bundle)
-        for signature in bundle.signatures
-    ):
+    if not _signed(bundle, key):
         raise Refused("the signature is not of this key over this payload")
     return Signatory(kind="key", identity=identity.name, subject=fingerprint(key))
+
+
+def _with_certificate(identity: Identity, bundle: Bundle, base: str, now: datetime.datetime) -> Signatory:
+    authorities = os.path.join(base, identity.authorities)
+    key, name, issuer = vouched(bundle.certificates, authorities, identity.subject, now)
+    if not _signed(bundle, key):
+        raise Refused("the signature is not of the certificate's key over this payload")
+    return Signatory(kind="certificate", identity=identity.name, subject=name, issuer=issuer)
+
+
+def _signed(bundle: Bundle, key: "PublicKey") -> bool:
+    return any(
+        verified(key, signature, bundle.signed) or release_0_2.verified(key, signature, bundle)
+        for signature in bundle.signatures
+    )

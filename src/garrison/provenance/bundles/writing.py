@@ -30,6 +30,8 @@ class CertificateSigner:
 
         self._signer = signer
         self.certificates = tuple(certificates)
+        if not self.certificates:
+            raise UsageError("a chain without a certificate")
         key = supported(load_der_x509_certificate(self.certificates[0]).public_key(), "the certificate")
         if not same(key, signer.public_key):
             raise UsageError("the certificate is not that of the signing key")
