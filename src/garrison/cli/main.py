@@ -12,6 +12,7 @@ COMMANDS = {
     "db": "keep a database of advisories about packages, and say how old it is",
     "host": "record what a host says of itself, for a scan there or elsewhere",
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
+    "key": "make keys",
     "rules": "list the rules",
     "explain": "say what a rule means, what an attacker does and how to fix it",
     "schema": "print the JSON schema of the report",

@@ -52,7 +52,7 @@ def vouched(chain: "Sequence[bytes]", authorities: str, pattern: str, now: datet
     from cryptography import x509
     from cryptography.x509 import verification
 
-    roots = _authorities(authorities)
+    roots = _certificates_in(authorities)
     if not chain:
         raise Refused("signed without a certificate")
     try:
@@ -118,7 +118,7 @@ def _named(certificate: "x509.Certificate") -> str:
     return repr(certificate.subject.rfc4514_string() or "nobody")
 
 
-def _authorities(path: str) -> "list[x509.Certificate]":
+def _certificates_in(path: str) -> "list[x509.Certificate]":
     from cryptography import x509
 
     from garrison.provenance.keys import contents
@@ -127,6 +127,13 @@ def _authorities(path: str) -> "list[x509.Certificate]":
         return x509.load_pem_x509_certificates(contents(path))
     except ValueError as error:
         raise UsageError(f"{path}: no certificates in PEM that can be read: {error}") from None
+
+
+def load_certificates(path: str) -> list[bytes]:
+    """The certificates of a file in PEM, in DER. Raises `UsageError`."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return [certificate.public_bytes(Encoding.DER) for certificate in _certificates_in(path)]
 
 
 def _signer_policy() -> "x509.verification.ExtensionPolicy":

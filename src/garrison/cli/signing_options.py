@@ -1,0 +1,132 @@
+"""Options of what signs and of what verifies, the same for every command."""
+
+import os
+from typing import TYPE_CHECKING
+
+from garrison.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from garrison.cli.arguments import Parser
+    from garrison.core.policy import Identity, Policy
+    from garrison.provenance.keys import Signer
+    from garrison.provenance.trust import Trust
+
+
+def add_signer(parser: "Parser") -> None:
+    """Options that say what to sign with; `signer` reads them."""
+    add = parser.add_argument_group("what to sign with").add_argument
+    add(
+        "--key", metavar="FILE", help="a private key in PEM; its passphrase comes from $GARRISON_PASSPHRASE or a prompt"
+    )
+    add(
+        "--certificate",
+        action="append",
+        default=[],
+        dest="certificates",
+        metavar="FILE",
+        help="the key's certificate in PEM, and after it or in further files those that lead to an authority",
+    )
+
+
+def signer(arguments: "argparse.Namespace") -> "Signer":
+    """What the options of `add_signer` say to sign with. Raises `UsageError`."""
+    from garrison.cli.passphrases import passphrase
+    from garrison.provenance.bundles import CertificateSigner
+    from garrison.provenance.bundles.certificates import load_certificates
+    from garrison.provenance.keys import load_private_key
+
+    if not arguments.key:
+        raise UsageError("nothing to sign with: give --key")
+    key = load_private_key(arguments.key, lambda: passphrase(f"Passphrase of {arguments.key}: "))
+    if not arguments.certificates:
+        return key
+    return CertificateSigner(key, [der for path in arguments.certificates for der in load_certificates(path)])
+
+
+def add_trust(parser: "Parser") -> None:
+    """Options that say whose signatures count; `trust` reads them."""
+    add = parser.add_argument_group("whose signatures count").add_argument
+    add(
+        "--public-key",
+        action="append",
+        default=[],
+        dest="public_keys",
+        metavar="FILE",
+        help="whoever has the private half of this key, in PEM; may be given several times",
+    )
+    add(
+        "--authorities",
+        metavar="FILE",
+        help="whoever these authorities' certificates (in PEM) vouch for; with --subject",
+    )
+    add(
+        "--subject",
+        metavar="PATTERN",
+        help="a shell pattern over the certificate's names: an e-mail address, a URI or a host, else the common name",
+    )
+    add(
+        "--identity",
+        action="append",
+        default=[],
+        dest="identities",
+        metavar="NAME",
+        help="of the policy's identities this one only; may be given several times (default: all of them)",
+    )
+    add("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml, or [tool.garrison])")
+
+
+def load_policy(arguments: "argparse.Namespace", subject: str = "") -> "tuple[Policy, str]":
+    """The policy that counts, and the directory that its relative paths begin at.
+
+    Raises `UsageError` like `load_policy` of the core, and for a policy that was found, not named, inside the `subject`
+    that it is to judge: whoever wrote that would say whom to trust.
+    """
+    from garrison.core.policy import Policy
+    from garrison.core.policy_file import find_policy
+    from garrison.core.policy_file import load_policy as load
+
+    found = arguments.policy or find_policy(".")
+    if found and subject and not arguments.policy:
+        inside = os.path.join(os.path.realpath(subject), "")
+        if os.path.realpath(found).startswith(inside):
+            raise UsageError(f"{os.path.relpath(found)} lies in what it is to judge: name the policy with --policy")
+    if not found:
+        return Policy(), ""
+    return load(os.path.relpath(found)), os.path.dirname(os.path.realpath(found))
+
+
+def trust(arguments: "argparse.Namespace", policy: "Policy", base: str) -> "Trust":
+    """Whose signatures count, by the options of `add_trust`, else by the policy's identities.
+
+    `base` is the directory that relative paths of the policy begin at. Raises `UsageError` if nobody's count.
+    """
+    from garrison.provenance.trust import Trust
+
+    named = tuple(_named(arguments))
+    if named and not arguments.identities:
+        return Trust(identities=named, base=base)
+    known = {identity.name: identity for identity in policy.identities}
+    for name in arguments.identities:
+        if name not in known:
+            raise UsageError(f"no identity named {name!r} in the policy")
+    chosen = tuple(known[name] for name in arguments.identities) or policy.identities
+    if not chosen:
+        raise UsageError(
+            "whose signature counts? Give --public-key, or --authorities and --subject, or a policy with identities"
+        )
+    return Trust(identities=(*named, *chosen), base=base)
+
+
+def _named(arguments: "argparse.Namespace") -> "list[Identity]":
+    """The identities that the options themselves describe, with absolute paths."""
+    from garrison.core.policy import Identity
+
+    found = [Identity(name=path, public_key=os.path.abspath(path)) for path in arguments.public_keys]
+    if bool(arguments.authorities) != bool(arguments.subject):
+        raise UsageError("--authorities and --subject belong together: who vouches, and for whom")
+    if arguments.authorities:
+        authorities = os.path.abspath(arguments.authorities)
+        found.append(Identity(name=arguments.subject, authorities=authorities, subject=arguments.subject))
+    return found
