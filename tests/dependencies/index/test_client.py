@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from garrison.core.errors import Malformed, UsageError
-from garrison.dependencies.connections import masked
 from garrison.dependencies.index import Index
 from garrison.dependencies.index.address import address, chosen
 from garrison.dependencies.index.errors import Unavailable
 from garrison.dependencies.index.html_page import from_html
 from garrison.dependencies.index.project import from_json
+from garrison.sources.connections import masked
 from tests.dependencies.index.server import PackageIndex
 
 

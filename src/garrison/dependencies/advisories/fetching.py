@@ -26,7 +26,7 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.dependencies.advisories.reading import SourceError
-from garrison.dependencies.connections import basic, loopback, user_agent
+from garrison.sources.connections import basic, loopback, user_agent
 
 SIZE_LIMIT = 8 << 30
 _CONNECT_SECONDS = 20.0

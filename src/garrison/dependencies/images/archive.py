@@ -11,12 +11,12 @@ import msgspec
 
 from garrison.core.errors import ExaminationError, Malformed
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Examination
-from garrison.dependencies.images import documents
-from garrison.dependencies.images.documents import INDEXES, Descriptor, Manifest, text, texts
 from garrison.dependencies.images.layer import HashingReader
 from garrison.dependencies.images.members import normal
 from garrison.dependencies.images.places import LAYOUT, SAVED
 from garrison.dependencies.images.stack import Blob, Image, examine_artifact, examine_image
+from garrison.sources.oci import documents
+from garrison.sources.oci.documents import INDEXES, Descriptor, Manifest, text, texts
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Extracted, Source
 

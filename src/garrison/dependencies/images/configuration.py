@@ -10,7 +10,7 @@ import msgspec.structs
 
 from garrison.core.facts import Secret, Setting
 from garrison.core.registry import load, registration
-from garrison.dependencies.images.documents import rows, table, text, texts
+from garrison.sources.oci.documents import rows, table, text, texts
 from garrison.sources.reader import BytesReader
 from garrison.sources.source import Context, Source
 

@@ -13,14 +13,14 @@ import msgspec
 
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed, UsageError
 from garrison.core.facts import Anomaly, Examination
-from garrison.dependencies.images import documents
 from garrison.dependencies.images.archive import best_of
-from garrison.dependencies.images.connection import Unreachable
-from garrison.dependencies.images.documents import INDEXES, Descriptor, text
 from garrison.dependencies.images.layout import layout
 from garrison.dependencies.images.places import LAYOUT
-from garrison.dependencies.images.reference import Reference, parse
-from garrison.dependencies.images.registry import Registry, WrongDigest
+from garrison.sources.oci import documents
+from garrison.sources.oci.connection import Unreachable
+from garrison.sources.oci.documents import INDEXES, Descriptor, text
+from garrison.sources.oci.reference import Reference, parse
+from garrison.sources.oci.registry import Registry, WrongDigest
 from garrison.sources.paths import File, Omitted
 from garrison.sources.reader import BytesReader
 

@@ -7,11 +7,11 @@ import msgspec
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Examination
 from garrison.dependencies.images import configuration
-from garrison.dependencies.images.documents import Descriptor, table, texts
 from garrison.dependencies.images.layer import HashingReader, Layer
 from garrison.dependencies.images.members import Tree
 from garrison.sources.containers.names import name_anomalies
 from garrison.sources.containers.tar import is_tar
+from garrison.sources.oci.documents import Descriptor, table, texts
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Extracted, Source
 

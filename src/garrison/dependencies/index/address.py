@@ -7,7 +7,7 @@ import urllib.parse
 import msgspec
 
 from garrison.core.errors import UsageError
-from garrison.dependencies.connections import loopback, masked
+from garrison.sources.connections import loopback, masked
 
 DEFAULT = "https://pypi.org/simple/"
 

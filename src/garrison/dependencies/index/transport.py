@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from garrison.dependencies.connections import REDIRECTS, allowed, basic, connect, masked, said, target, user_agent
 from garrison.dependencies.index.address import Address
 from garrison.dependencies.index.errors import Unavailable
+from garrison.sources.connections import REDIRECTS, allowed, basic, connect, masked, said, target, user_agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,11 +1,7 @@
 """An image of a registry is fetched whole or not at all, every byte against its digest, and never hangs a scan."""
 
 import json
-import os
-import shutil
 import socket
-import subprocess
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +12,12 @@ import pytest
 import garrison
 from garrison.core.errors import UsageError
 from garrison.core.report import Report
-from garrison.dependencies.images import registry
-from garrison.dependencies.images.reference import parse
+from garrison.sources.oci import registry
 from tests.dependencies.formats.test_image_archive import BASE, PICKLE
-from tests.dependencies.images import server as servers
 from tests.dependencies.images.builder import GZIP, OCI, blob, digest, index, layout, tar
-from tests.dependencies.images.server import LOGIN, Server
+from tests.sources.oci import real_registry
+from tests.sources.oci import server as servers
+from tests.sources.oci.server import LOGIN, Server
 
 LAYERS = [BASE, tar({"app/m.pkl": PICKLE})]
 FILES = layout(LAYERS)
@@ -52,44 +48,6 @@ def scanned(server: Server, reference: str = "team/app:1") -> Report:
 
 def rules(report: Report) -> set[str]:
     return {finding.rule for finding in report.findings if finding.severity.rank > 0}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("docker://python", ("docker.io", "library/python", "latest", "")),
-        ("docker://python:3.12", ("docker.io", "library/python", "3.12", "")),
-        ("docker://team/app", ("docker.io", "team/app", "latest", "")),
-        ("oci://ghcr.io/a/b/c:v1", ("ghcr.io", "a/b/c", "v1", "")),
-        ("docker://localhost/a", ("localhost", "a", "latest", "")),
-        ("docker://localhost:5000/a:1", ("localhost:5000", "a", "1", "")),
-        ("docker://[::1]:5000/a", ("[::1]:5000", "a", "latest", "")),
-        (f"oci://r.io/a@sha256:{'0' * 64}", ("r.io", "a", "", f"sha256:{'0' * 64}")),
-        (f"oci://r.io/a:1@sha256:{'0' * 64}", ("r.io", "a", "1", f"sha256:{'0' * 64}")),
-    ],
-)
-def test_references(text: str, expected: tuple[str, str, str, str]) -> None:
-    found = parse(text)
-    assert (found.registry, found.repository, found.tag, found.digest) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "docker://",
-        "docker://A/B",
-        "docker://r.io/../x",
-        "docker://r.io/a:b:c",
-        "docker://r.io/a@sha256:1",
-        "oci://r.io/a?b",
-        "docker://user:pass@r.io/a",
-        "docker://r.io/a\n",
-        "docker://r.io /a",
-    ],
-)
-def test_what_is_no_reference(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse(text)
 
 
 def test_an_image_is_examined(server: Server) -> None:
@@ -190,32 +148,8 @@ def test_of_several_platforms_one_is_fetched(server: Server, monkeypatch: pytest
 
 @pytest.fixture
 def real(tmp_path: Path) -> Iterator[str]:
-    """A registry as people run it."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("no docker-registry here")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{free.getsockname()[1]}"
-    configuration = tmp_path / "registry.yml"
-    configuration.write_text(
-        f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
-        f"storage: {{filesystem: {{rootdirectory: {tmp_path}/data}}}}\nhttp: {{addr: '{host}'}}\n"
-    )
-    environment = {"PATH": os.environ["PATH"]}
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", str(configuration)], env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"http://{host}/v2/").close()
-                break
-            except OSError:
-                time.sleep(0.05)
+    with real_registry.serving(tmp_path) as host:
         yield host
-    finally:
-        process.kill()
-        process.wait()
 
 
 def request(method: str, url: str, data: bytes, kind: str) -> Any:

@@ -8,7 +8,7 @@ import re
 import msgspec
 
 from garrison.core.errors import UsageError
-from garrison.dependencies.images.documents import is_digest
+from garrison.sources.oci.documents import is_digest
 
 SCHEMES = ("docker://", "oci://")
 _PART = r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*"

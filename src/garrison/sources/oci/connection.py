@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from garrison.core.errors import GarrisonError
-from garrison.dependencies.connections import REDIRECTS, allowed, connect, loopback, masked, said, target, user_agent
+from garrison.sources.connections import REDIRECTS, allowed, connect, loopback, masked, said, target, user_agent
 
 _CONNECT_SECONDS = 20.0
 _STALL_SECONDS = 60.0

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from garrison.dependencies.connections import allowed, connect, target
+from garrison.sources.connections import allowed, connect, target
 
 
 @pytest.mark.parametrize(

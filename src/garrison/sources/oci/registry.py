@@ -18,11 +18,11 @@ from typing import BinaryIO
 import msgspec
 
 from garrison.core.errors import ExaminationError
-from garrison.dependencies.connections import basic, loopback
-from garrison.dependencies.images import connection
-from garrison.dependencies.images.connection import Exchange, Head, Unreachable
-from garrison.dependencies.images.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, table, text
-from garrison.dependencies.images.reference import Reference
+from garrison.sources.connections import basic, loopback
+from garrison.sources.oci import connection
+from garrison.sources.oci.connection import Exchange, Head, Unreachable
+from garrison.sources.oci.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, table, text
+from garrison.sources.oci.reference import Reference
 
 _ACCEPT = ", ".join((*INDEXES, *MANIFESTS, "*/*"))
 _SECONDS = 60.0
