@@ -10,12 +10,13 @@ VARIABLE = "GARRISON_PASSPHRASE"
 
 def passphrase(prompt: str = "Passphrase: ") -> bytes | None:
     """One that exists already; `None` where there is neither a variable nor a terminal to ask at."""
-    given = os.environ.get(VARIABLE)
-    if given is not None:
-        return os.fsencode(given)
-    if sys.stdin is None or not sys.stdin.isatty():
-        return None
-    return _asked(prompt)
+    return _given(VARIABLE, prompt)
+
+
+def pin() -> str | None:
+    """A token's PIN; `None` like `passphrase`."""
+    given = _given("GARRISON_PIN", "PIN: ")
+    return None if given is None else given.decode(errors="surrogateescape")
 
 
 def new_passphrase() -> bytes:
@@ -26,6 +27,15 @@ def new_passphrase() -> bytes:
     if VARIABLE not in os.environ and _asked("The same again: ") != given:
         raise UsageError("the passphrases differ")
     return given
+
+
+def _given(variable: str, prompt: str) -> bytes | None:
+    given = os.environ.get(variable)
+    if given is not None:
+        return os.fsencode(given)
+    if sys.stdin is None or not sys.stdin.isatty():
+        return None
+    return _asked(prompt)
 
 
 def _asked(prompt: str) -> bytes:

@@ -1,5 +1,6 @@
 """Options of what signs and of what verifies, the same for every command."""
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from garrison.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from garrison.cli.arguments import Parser
     from garrison.core.policy import Identity, Policy
@@ -21,6 +23,12 @@ def add_signer(parser: "Parser") -> None:
         "--key", metavar="FILE", help="a private key in PEM; its passphrase comes from $GARRISON_PASSPHRASE or a prompt"
     )
     add(
+        "--pkcs11",
+        metavar="URI",
+        help="a private key in a token, by a URI of RFC 7512 with module-path; its PIN comes from its pin-source, "
+        "$GARRISON_PIN or a prompt",
+    )
+    add(
         "--certificate",
         action="append",
         default=[],
@@ -30,19 +38,32 @@ def add_signer(parser: "Parser") -> None:
     )
 
 
-def signer(arguments: "argparse.Namespace") -> "Signer":
-    """What the options of `add_signer` say to sign with. Raises `UsageError`."""
-    from garrison.cli.passphrases import passphrase
+@contextlib.contextmanager
+def signer(arguments: "argparse.Namespace") -> "Iterator[Signer]":
+    """What the options of `add_signer` say to sign with, for as long as the context lasts. Raises `UsageError`."""
     from garrison.provenance.bundles import CertificateSigner
     from garrison.provenance.bundles.certificates import load_certificates
-    from garrison.provenance.keys import load_private_key
 
-    if not arguments.key:
-        raise UsageError("nothing to sign with: give --key")
-    key = load_private_key(arguments.key, lambda: passphrase(f"Passphrase of {arguments.key}: "))
-    if not arguments.certificates:
-        return key
-    return CertificateSigner(key, [der for path in arguments.certificates for der in load_certificates(path)])
+    with _key(arguments) as key:
+        chain = [der for path in arguments.certificates for der in load_certificates(path)]
+        yield CertificateSigner(key, chain) if arguments.certificates else key
+
+
+@contextlib.contextmanager
+def _key(arguments: "argparse.Namespace") -> "Iterator[Signer]":
+    from garrison.cli.passphrases import passphrase, pin
+
+    if bool(arguments.key) == bool(arguments.pkcs11):
+        raise UsageError("what to sign with: give one of --key and --pkcs11")
+    if arguments.key:
+        from garrison.provenance.keys import load_private_key
+
+        yield load_private_key(arguments.key, lambda: passphrase(f"Passphrase of {arguments.key}: "))
+        return
+    from garrison.provenance.tokens import TokenSigner, opened_token
+
+    with opened_token(arguments.pkcs11, pin) as token:
+        yield TokenSigner(token)
 
 
 def add_trust(parser: "Parser") -> None:

@@ -1,0 +1,45 @@
+"""A token of SoftHSM, for tests that it is there for."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+LIBRARIES = (
+    "/usr/lib/softhsm/libsofthsm2.so",
+    "/usr/lib64/pkcs11/libsofthsm2.so",
+    "/usr/local/lib/softhsm/libsofthsm2.so",
+)
+LIBRARY = next(filter(os.path.exists, LIBRARIES), "")
+PIN = "1234"
+
+needed = pytest.mark.skipif(not (LIBRARY and shutil.which("softhsm2-util")), reason="SoftHSM is not installed")
+
+
+class SoftToken:
+    """A token called `models` in a directory of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        (directory / "tokens").mkdir()
+        (directory / "softhsm2.conf").write_text(f"directories.tokendir = {directory}/tokens\n")
+        os.environ["SOFTHSM2_CONF"] = str(directory / "softhsm2.conf")
+        self._run("--init-token", "--free", "--label", "models", "--so-pin", "5678")
+
+    def add(self, key: object, label: str, number: str) -> None:
+        """Put a key's halves in, under a name and an id in hexadecimal."""
+        path = self._directory / "key.pem"
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))  # type: ignore[attr-defined]
+        self._run("--import", str(path), "--token", "models", "--label", label, "--id", number)
+        path.unlink()
+
+    @staticmethod
+    def uri(more: str = "", *, path: str = "token=models", library: str = LIBRARY) -> str:
+        return f"pkcs11:{path}{more}?module-path={library}"
+
+    @staticmethod
+    def _run(*arguments: str) -> None:
+        subprocess.run(["softhsm2-util", *arguments, "--pin", PIN], check=True, capture_output=True)
