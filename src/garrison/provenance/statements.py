@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
-from garrison.core.errors import Malformed, NotUnderstood
+from garrison.provenance.strict_json import decoded
+from garrison.provenance.trust import Refused
 
 STATEMENT = "https://in-toto.io/Statement/v1"
+_STATEMENT_BYTES = 128 << 20
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,14 +31,8 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parsed(body: bytes) -> Statement:
-    """The statement in a payload.
-
-    Raises `Malformed` for what is none, and `NotUnderstood` for another version than 1.
-    """
-    try:
-        statement = msgspec.json.decode(body, type=Statement)
-    except msgspec.DecodeError as error:
-        raise Malformed(f"no in-toto statement: {error}") from None
+    """The statement in a payload. Raises `Refused` for what is none, and for another version than 1."""
+    statement = decoded(body, Statement, "statement", most=_STATEMENT_BYTES)
     if statement.type != STATEMENT:
-        raise NotUnderstood(f"a statement of the type {statement.type!r}")
+        raise Refused(f"a statement of the type {statement.type[:200]!r}")
     return statement
