@@ -9,19 +9,23 @@ report.decision.allowed
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Policy", "Report", "__version__", "scan"]
+__all__ = ["LoadRefused", "Policy", "Report", "__version__", "load", "scan"]
 
 if TYPE_CHECKING:
+    from garrison.artifacts.loading.refusal import LoadRefused
     from garrison.core.policy import Policy
     from garrison.core.report import Report
+    from garrison.loading import load
     from garrison.scanning import scan
 
 
 def __getattr__(name: str) -> object:
     """Public names, imported on first use so that `import garrison` costs nothing."""
     homes = {
+        "LoadRefused": "garrison.artifacts.loading.refusal",
         "Policy": "garrison.core.policy",
         "Report": "garrison.core.report",
+        "load": "garrison.loading",
         "scan": "garrison.scanning",
     }
     if name not in homes:

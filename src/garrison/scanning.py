@@ -50,8 +50,26 @@ def scan(
     Raises `UsageError` when a path does not exist, and `ScanInterrupted`, which holds a report of what was done, on
     Ctrl-C.
     """
-    policy = policy or Policy()
     paths = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
+    policy = policy or Policy()
+    return _scan(lambda stack: _items(paths, policy, stack), paths, policy, progress, jobs, digests, online)
+
+
+def scan_files(files: Sequence[File], policy: Policy) -> Report:
+    """What `scan` does, for files that are open already and are known to the report by their subjects."""
+    subjects = [file.subject for file in files]
+    return _scan(lambda _: (files, len(files)), subjects, policy, None, min(len(files), _cores()), False, False)
+
+
+def _scan(
+    items_of: Callable[[contextlib.ExitStack], tuple[Iterable[File | Omitted | Examination], int | None]],
+    paths: Sequence[str],
+    policy: Policy,
+    progress: Progress | None,
+    jobs: int | None,
+    digests: bool,
+    online: bool,
+) -> Report:
     started = datetime.datetime.now(datetime.UTC)
     clock = time.monotonic()
     done: dict[int, tuple[list[Examination], str | None]] = {}
@@ -59,7 +77,7 @@ def scan(
     interrupted = False
     with contextlib.ExitStack() as stack:
         try:
-            items, total = _items(paths, policy, stack)
+            items, total = items_of(stack)
             missing = _examine(items, total, done, policy.limits, jobs or _cores(), digests, progress)
         except KeyboardInterrupt:
             interrupted = True

@@ -44,6 +44,13 @@ def test_the_threshold_denies_at_and_above(severity: Severity, threshold: Severi
     assert bool(decision.reasons) is not allowed
 
 
+def test_a_threshold_may_come_as_a_word() -> None:
+    policy = Policy(threshold="medium")  # type: ignore[arg-type]
+    assert not decide([found(Severity.MEDIUM)], [], FULL, policy, TODAY).allowed
+    with pytest.raises(ValueError):
+        Policy(threshold="severe")  # type: ignore[arg-type]
+
+
 def test_verdicts_tell_clean_from_opaque_from_incomplete() -> None:
     native = [Examination(subject="plan.engine", facts=[Native(form="ELF")])]
     assert decide([], [], FULL, Policy(), TODAY).verdict == "clean"

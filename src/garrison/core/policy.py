@@ -103,6 +103,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: Limits = Limits()
     """What the examination of one file may cost."""
 
+    def __post_init__(self) -> None:
+        # From Python a severity may come as the word that it is in a policy file.
+        msgspec.structs.force_setattr(self, "threshold", Severity(self.threshold))
+
 
 class Waived(msgspec.Struct, frozen=True, kw_only=True):
     finding: Finding

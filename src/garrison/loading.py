@@ -1,0 +1,60 @@
+"""`garrison.load`: a model of a file, if scan, signature and policy agree on the very bytes that are loaded."""
+
+import contextlib
+import os
+
+from garrison.artifacts.loading.admission import Admitted, Options, guarding, refusal
+from garrison.artifacts.loading.refusal import LoadRefused
+from garrison.artifacts.loading.table import has_loader, loader
+from garrison.core.limits import Limits
+from garrison.core.policy import Policy
+from garrison.core.registry import formats
+from garrison.core.registry import load as function
+from garrison.scanning import scan_files
+from garrison.sources.paths import File, display
+from garrison.sources.private_copy import PrivateCopy
+from garrison.sources.reader import FileReader
+from garrison.sources.source import Context, Source
+
+
+def load(path: "str | os.PathLike[str]", policy: Policy | None = None, *, device: str = "cpu") -> object:
+    """Load a model after all that stands between a file and a process agreed on it.
+
+    1. The file is copied to where nobody else can change it; from here on only the copy counts.
+    2. The copy is scanned. What is unknown (medium) refuses it, and what could not be examined to its end, whatever
+       `policy` says of scans; allow your own classes with `allowed_globals`.
+    3. The copy is loaded by the format's own framework, with nothing resolved but what the scan saw: pickles through
+       an unpickler with a list of names, Keras in safe mode, skops with a list of types.
+
+    Pickle, joblib, NumPy, PyTorch, safetensors, skops, ONNX and Keras are loaded, compressed (gzip, bzip2, xz, zstd,
+    lz4, zlib) or not. What comes back is what the framework's loader gives; of an `.npz` a dictionary of all arrays.
+    PyTorch's tensors go to `device`.
+
+    Raises `LoadRefused`, which says why in one line and has the scan's `report`, and `UsageError` for a path that is
+    no file that can be read. What the framework raises for a damaged file passes through.
+    """
+    policy = guarding(policy or Policy())
+    name = os.fspath(path)
+    with contextlib.ExitStack() as stack:
+        copy = stack.enter_context(PrivateCopy.of(name))
+        report = scan_files([File(name, display(name), copy.descriptor)], policy)
+        if reason := refusal(report):
+            raise LoadRefused(reason, report)
+        admitted = Admitted(report, display(name))
+        while (inner := _unpacked(copy, admitted, policy.limits)) is not None:
+            copy, admitted = stack.enter_context(inner[0]), inner[1]
+        return loader(admitted)(copy, admitted, Options(device=device))
+
+
+def _unpacked(copy: PrivateCopy, admitted: Admitted, limits: Limits) -> tuple[PrivateCopy, Admitted] | None:
+    """What is inside a container that holds one thing, as a copy of its own; `None` for all else."""
+    container = formats().get(admitted.item.formats[0]) if len(admitted.item.formats) == 1 else None
+    inside = admitted.only_member()
+    if has_loader(admitted) or container is None or not container.container or inside is None:
+        return None
+    context = Context(limits, copy.size)
+    source = Source(admitted.subject, FileReader(copy.descriptor, copy.size))
+    for found in function(container.extractor)(source, context):
+        if isinstance(found, Source) and found.subject == inside.subject:
+            return PrivateCopy.of_stream(found.reader.file(), found.name, found.reader.size), inside
+    return None

@@ -1,0 +1,126 @@
+"""A copy of a file that nobody else can change, so that what was examined is what is used.
+
+On Linux a small file becomes a sealed `memfd`: the kernel refuses to write to it, whoever asks. A large one, or any
+file on another system, is copied into a private directory; there only this user's own processes, which could
+change this process itself as well, reach it.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from typing import IO, Self
+
+from garrison.core.errors import UsageError
+
+_CHUNK = 8 << 20
+_IN_MEMORY = 1 << 30
+_SHARE = 4
+"""A copy may take this part of the memory that is free."""
+_SEALED = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
+_NOT_AVAILABLE = 1 << 62
+
+
+class PrivateCopy:
+    """The bytes of one file as they were when it was copied. A context manager."""
+
+    def __init__(self, name: str) -> None:
+        """An empty copy that programs will see under the last component of `name`."""
+        self._directory = tempfile.mkdtemp(prefix="garrison-")
+        self.path = os.path.join(self._directory, os.path.basename(name) or "copy")
+        """Where the copy can be opened by name, in this process and as long as the copy is open."""
+        self.descriptor = -1
+        """Open for reading; each `pread` on it gets the same bytes."""
+        self.size = 0
+
+    @classmethod
+    def of(cls, path: str) -> Self:
+        """A copy of a regular file; links are followed, once.
+
+        Raises `UsageError` for what is no regular file or cannot be read.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise UsageError(f"{path}: not a regular file")
+        with open(descriptor, "rb", buffering=0) as file:
+            return cls.of_stream(file, path, status.st_size)
+
+    @classmethod
+    def of_stream(cls, stream: "IO[bytes]", name: str, size: int) -> Self:
+        """A copy of the next `size` bytes of a stream, or of fewer if it ends before."""
+        copy = cls(name)
+        try:
+            copy._fill(stream, size)
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+    def _fill(self, stream: "IO[bytes]", size: int) -> None:
+        if _SEALED and size <= min(_IN_MEMORY, _free_memory() // _SHARE):
+            writing = os.memfd_create("garrison", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+            with open(writing, "wb", buffering=0) as target:
+                self.size = _copy(stream, target, size)
+                fcntl.fcntl(
+                    writing,
+                    fcntl.F_ADD_SEALS,
+                    fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL,
+                )
+                # Opened anew for reading only: kernels before 6.7 share no mapping of a sealed file that is writable.
+                self.descriptor = os.open(f"/proc/self/fd/{writing}", os.O_RDONLY | os.O_CLOEXEC)
+            os.symlink(f"/proc/self/fd/{self.descriptor}", self.path)
+            return
+        writing = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+        with open(writing, "wb", buffering=0) as target:
+            self.size = _copy(stream, target, size)
+        self.descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def open(self) -> "IO[bytes]":
+        """A new file object at the beginning of the copy, which may outlive it."""
+        return open(self.path, "rb")
+
+    def close(self) -> None:
+        """Give the copy up; what has it open or mapped keeps its bytes."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _copy(stream: "IO[bytes]", target: "IO[bytes]", size: int) -> int:
+    """Copy at most `size` bytes; return how many there were."""
+    left = size
+    while left and (data := stream.read(min(left, _CHUNK))):
+        view = memoryview(data)
+        left -= len(view)
+        while view:
+            view = view[target.write(view) :]
+    return size - left
+
+
+def _free_memory() -> int:
+    """Bytes that the system, and the control group if there is one, say are to be had."""
+    free = _NOT_AVAILABLE
+    with contextlib.suppress(OSError, ValueError), open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                free = int(line.split()[1]) << 10
+    with contextlib.suppress(OSError, ValueError):
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+            most = int(file.read())  # `max` where nothing is set, which is no number
+        with open("/sys/fs/cgroup/memory.current", encoding="ascii") as file:
+            free = min(free, max(most - int(file.read()), 0))
+    return free
