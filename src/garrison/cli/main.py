@@ -13,6 +13,8 @@ COMMANDS = {
     "host": "record what a host says of itself, for a scan there or elsewhere",
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
     "key": "make keys",
+    "seal": "encrypt a file for those who may open it, in the age format",
+    "open": "decrypt a sealed file, whole and unaltered or not at all",
     "rules": "list the rules",
     "explain": "say what a rule means, what an attacker does and how to fix it",
     "schema": "print the JSON schema of the report",

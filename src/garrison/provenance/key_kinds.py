@@ -21,6 +21,10 @@ def kinds() -> dict[str, KeyKind]:
         "p384": KeyKind("signs models and statements (ECDSA on P-384)", _on_curve("SECP384R1")),
         "p521": KeyKind("signs models and statements (ECDSA on P-521)", _on_curve("SECP521R1")),
         "ed25519": KeyKind("signs statements only: OpenSSF Model Signing does not know it", _ed25519),
+        "x25519": KeyKind("seals and opens files (age)", _sealing("x25519")),
+        "hybrid": KeyKind(
+            "seals and opens files that a quantum computer does not open either (age)", _sealing("hybrid")
+        ),
     }
 
 
@@ -29,6 +33,15 @@ def _on_curve(name: str) -> Callable[[bytes | None], tuple[bytes, bytes]]:
         from cryptography.hazmat.primitives.asymmetric import ec
 
         return _halves(ec.generate_private_key(getattr(ec, name)()), passphrase)
+
+    return generate
+
+
+def _sealing(name: str) -> Callable[[bytes | None], tuple[bytes, bytes]]:
+    def generate(passphrase: bytes | None) -> tuple[bytes, bytes]:
+        from garrison.provenance.sealing.identities import generated
+
+        return generated(name, passphrase)
 
     return generate
 
