@@ -17,7 +17,17 @@ MAY_IMPORT = {
     "dependencies": {"core", "sources"},
     "provenance": {"core", "sources"},
     "reporting": {"core", "threats"},
-    "cli": {"core", "threats", "reporting", "scanning", "loading", "artifacts", "dependencies", "provenance"},
+    "cli": {
+        "core",
+        "threats",
+        "reporting",
+        "scanning",
+        "describing",
+        "loading",
+        "artifacts",
+        "dependencies",
+        "provenance",
+    },
 }
 
 

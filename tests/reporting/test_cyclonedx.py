@@ -39,7 +39,8 @@ def test_members_are_components_of_their_container() -> None:
     assert container["name"] == "models/model.pt"
     assert container["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
     (member,) = container["components"]
-    assert member["name"] == "models/model.pt!/archive/data.pkl"
+    assert member["type"] == "machine-learning-model"
+    assert member["evidence"] == {"occurrences": [{"location": "models/model.pt!/archive/data.pkl"}]}
     assert {"name": "garrison:pickle:protocol", "value": "2"} in member["properties"]
 
 

@@ -8,7 +8,8 @@ sentence-transformers `SentenceTransformer.py` (`modules.json`), diffusers `pipe
 import sys
 from typing import Any
 
-from garrison.core.facts import Anomaly, Artifact, Import, Reference
+from garrison.artifacts import hub_descriptions
+from garrison.core.facts import Anomaly, Artifact, Description, Import, Reference
 from garrison.sources.source import Extracted
 
 _DETAILS = {
@@ -51,11 +52,23 @@ def whole(document: object) -> Extracted:
     kind = next((kind for key, kind in _KINDS if key in document), None)
     if kind is not None:
         yield Artifact(format=kind, details=_details(document))
+    description = _description(kind, document)
+    if description is not None:
+        yield description
     if "_diffusers_version" in document or "_class_name" in document:
         yield from _diffusers(document)
     base = document.get("base_model_name_or_path")
     if isinstance(base, str) and base:
         yield Reference(target=base, role="base-model", place="base_model_name_or_path")
+
+
+def _description(kind: str | None, document: dict[Any, Any]) -> Description | None:
+    if kind == "spacy-meta":
+        return hub_descriptions.of_spacy(document)
+    if kind is None or kind == "tokenizer-config":
+        written = "__version__" in document and "similarity_fn_name" in document
+        return hub_descriptions.of_sentence_transformers(document) if written else None
+    return hub_descriptions.of_hub(document)
 
 
 def mapping(place: str, value: dict[Any, Any]) -> Extracted:

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from garrison.artifacts.described import described, text
 from garrison.artifacts.pickle.source_code import bytecode_names, source_names
 from garrison.core.errors import LimitExceeded, Malformed
-from garrison.core.facts import AnyFact, EmbeddedCode, Import, Reference
+from garrison.core.facts import AnyFact, Description, EmbeddedCode, Import, Reference
 
 _NODES = 500_000
 _FILE_KEYS = {
@@ -48,6 +49,36 @@ def parse(text: str | bytes) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"a Keras configuration that is no JSON: {str(error)[:100]}") from None
+
+
+def description(document: object, version: str) -> Description | None:
+    """What the configuration of a whole model says of it; `None` for one of a layer or of something else."""
+    if not looks_like_keras(document):
+        return None
+    assert isinstance(document, dict)
+    config = document["config"]
+    layers = config.get("layers") if isinstance(config, dict) else config
+    if not isinstance(layers, list):
+        return None
+    return described(
+        architecture=document["class_name"],
+        frameworks={"keras": version},
+        inputs=list(_inputs(layers)),
+        settings={"name": config.get("name") if isinstance(config, dict) else "", "layers": len(layers)},
+    )
+
+
+def _inputs(layers: list[object]) -> Iterator[str]:
+    for layer in layers:
+        config = layer.get("config") if isinstance(layer, dict) and layer.get("class_name") == "InputLayer" else None
+        if not isinstance(config, dict):
+            continue
+        shape = config.get("batch_shape", config.get("batch_input_shape"))
+        kind, name = config.get("dtype"), text(config.get("name"))
+        if isinstance(kind, dict):
+            kind = kind.get("config", {}).get("name") if isinstance(kind.get("config"), dict) else ""
+        sizes = ",".join("?" if size is None else text(size) for size in shape) if isinstance(shape, list) else ""
+        yield f"{name}: {text(kind)}[{sizes}]" if name else f"{text(kind)}[{sizes}]"
 
 
 def walk(document: object) -> Iterator[AnyFact]:

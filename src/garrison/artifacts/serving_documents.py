@@ -6,6 +6,7 @@ TorchServe `ts/model_loader.py`.
 
 from typing import Any
 
+from garrison.artifacts import hub_descriptions
 from garrison.core.facts import Artifact, Import, Reference
 from garrison.sources.source import Extracted
 
@@ -60,6 +61,9 @@ def _mlflow(document: dict[Any, Any], flavors: dict[Any, Any]) -> Extracted:
         if isinstance(document.get(key), str):
             details[key] = document[key][:100]
     yield Artifact(format="mlflow-model", details=details)
+    description = hub_descriptions.of_mlflow(document, flavors)
+    if description is not None:
+        yield description
     for flavor, settings in flavors.items():
         if not isinstance(settings, dict):
             continue

@@ -9,6 +9,7 @@ from garrison.cli import exits
 
 COMMANDS = {
     "scan": "examine models, packages, images and hosts, and say whether policy lets them through",
+    "bom": "write a bill of materials: models, data sets, packages and files",
     "db": "keep a database of advisories about packages, and say how old it is",
     "host": "record what a host says of itself, for a scan there or elsewhere",
     "fix": "raise what manifests ask for to versions without known vulnerabilities",

@@ -26,6 +26,74 @@ class Artifact(Fact, frozen=True):
     """What the format says of itself: version, framework, architecture, tensors, licence, base model, ..."""
 
 
+class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How well a model did at something, as its author says."""
+
+    name: str
+    value: str
+    """As written."""
+    dataset: str = ""
+    """What it was measured on; empty where that is not said."""
+    task: str = ""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An address that a description gives."""
+
+    role: Literal["repository", "website", "paper", "licence", "documentation", "distribution"]
+    target: str
+
+
+class Description(Fact, frozen=True):
+    """What a card, a configuration or a header says of a model or a data set. Nothing in it is held against the rest.
+
+    Licences, types and names are as written; lists and texts are bounded by whoever states them.
+    """
+
+    about: Literal["model", "data-set"] = "model"
+    name: str = ""
+    version: str = ""
+    summary: str = ""
+    authors: tuple[str, ...] = ()
+    released: str = ""
+    """When it was made or published, as written."""
+    licences: tuple[str, ...] = ()
+    """Identifiers, expressions or names, that of most weight first."""
+    task: str = ""
+    """What it is for: `text-generation`, `image-classification`, ..."""
+    approach: str = ""
+    """How it learnt: `supervised`, `unsupervised`, `reinforcement-learning`, `semi-supervised`, `self-supervised`."""
+    family: str = ""
+    """The family of architectures: `llama`, `bert`, `unet`, ..."""
+    architecture: str = ""
+    """The class or graph: `LlamaForCausalLM`, `RandomForestClassifier`, ..."""
+    parameters: int | None = None
+    """Numbers in its tensors."""
+    element_types: dict[str, int] = {}
+    """How many numbers there are of each type, or how many tensors where that is all that is told."""
+    quantisation: tuple[str, ...] = ()
+    frameworks: dict[str, str] = {}
+    """What made or loads it, with the version or nothing."""
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    settings: dict[str, str] = {}
+    """Sizes and other constants that it was built with: `layers`, `context`, ..."""
+    languages: tuple[str, ...] = ()
+    """Natural ones, as codes or names."""
+    tags: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    """What it was trained on; of a data set, what it was made from."""
+    base_models: tuple[str, ...] = ()
+    base_relation: str = ""
+    """How it came from its base: `finetune`, `quantized`, `adapter`, `merge`."""
+    metrics: tuple[Metric, ...] = ()
+    emissions: dict[str, str] = {}
+    """Of its training, in grams of CO2 equivalents under `emissions`, and where and on what it was trained."""
+    content: tuple[str, ...] = ()
+    """Of a data set: kinds of data and size, as written."""
+    links: tuple[Link, ...] = ()
+
+
 class Import(Fact, frozen=True):
     """Loading resolves `module.name`: what pickle calls a global, Keras a class, Hydra a target.
 
@@ -258,6 +326,7 @@ class Setting(Fact, frozen=True):
 
 AnyFact = (
     Artifact
+    | Description
     | Import
     | EmbeddedCode
     | Reference

@@ -4,6 +4,7 @@ Source: `mlmodel/format/*.proto` of coremltools (Model, NeuralNetwork, CustomMod
 `mlmodel/src/MILBlob/Blob/StorageFormat.hpp` for the file of weights.
 """
 
+from garrison.artifacts.described import described
 from garrison.artifacts.wire.message_shape import fitting
 from garrison.artifacts.wire.protobuf import LENGTH, VARINT, Span, Wire
 from garrison.core.errors import LimitExceeded, Malformed
@@ -110,6 +111,19 @@ class _Reading:
         metadata = list(self._metadata(description, details)) if description is not None else []
         if outermost:
             yield Artifact(format="coreml", details=details)
+            inputs, outputs = (self._features(description, number) for number in (1, 10))
+            said = described(
+                version=details.get("version"),
+                summary=details.get("description"),
+                authors=details.get("author"),
+                licences=details.get("licence"),
+                architecture=details.get("model"),
+                frameworks={"coremltools": details.get("coremltools")},
+                inputs=inputs,
+                outputs=outputs,
+            )
+            if said is not None:
+                yield said
         for key, text in metadata:
             yield from self._described(key, text)
         for number, part in parts:
@@ -127,6 +141,11 @@ class _Reading:
                 yield self._custom("custom model", part, place)
             elif number == 556:
                 yield from self._linked(part, place)
+
+    def _features(self, description: Span | None, number: int) -> list[str]:
+        """Names of the features that a model takes or gives."""
+        features = self._wire.spans(description, number) if description is not None else ()
+        return [self._wire.text(name, 200) for feature in features for name in self._wire.spans(feature, 1)][:64]
 
     def _metadata(self, description: Span, details: dict[str, str | int | float | bool]) -> "list[tuple[str, str]]":
         wire = self._wire

@@ -7,12 +7,14 @@ order. Lengths come before what they count, so each is held against the rest of 
 import itertools
 import re
 import struct
+from typing import Literal
 
 from garrison.artifacts import accounting, metadata_text
+from garrison.artifacts.described import described, texts
 from garrison.artifacts.knowledge import ggml
 from garrison.artifacts.wire.cursor import Cursor
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed, NotUnderstood
-from garrison.core.facts import Anomaly, Artifact
+from garrison.core.facts import Anomaly, Artifact, Description, Link
 from garrison.sources.source import Context, Extracted, Source
 
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -53,6 +55,24 @@ _INVENTORY = {
     "tokenizer.ggml.model": "tokenizer",
     "split.no": "split_number",
     "split.count": "split_count",
+}
+_LISTED = 16
+_LINKS: "dict[str, Literal['repository', 'website', 'paper', 'licence']]" = {
+    "url": "website",
+    "repo_url": "repository",
+    "source.repo_url": "repository",
+    "doi": "paper",
+    "license.link": "licence",
+}
+_SETTINGS = {
+    "context_length": "context",
+    "embedding_length": "hidden size",
+    "block_count": "layers",
+    "feed_forward_length": "intermediate size",
+    "attention.head_count": "attention heads",
+    "attention.head_count_kv": "key-value heads",
+    "expert_count": "experts",
+    "vocab_size": "vocabulary",
 }
 _BASE_MODEL = re.compile(r"general\.base_model\.\d+\.(?:repo_url|name)")
 
@@ -99,6 +119,7 @@ class _File:
         self._counts = (0, 0)
         self._tensors: list[tuple[str, int, int | None]] = []
         self._types: dict[str, int] = {}
+        self._elements: dict[str, int] = {}
         self._parameters = 0
         self._structural = 0
         self._kept = 0
@@ -273,6 +294,7 @@ class _File:
         called = kind.name if kind is not None else f"type {number}"
         self._types[called] = self._types.get(called, 0) + 1
         self._parameters += elements
+        self._elements[called] = self._elements.get(called, 0) + elements
         return size or 0
 
     def account(self) -> Extracted:
@@ -303,6 +325,9 @@ class _File:
     def facts(self) -> Extracted:
         """The inventory's entry, the anomalies and the texts."""
         yield Artifact(format="gguf", details=self._details())
+        description = self._description()
+        if description is not None:
+            yield description
         yield from self.anomalies
         if self._structural > _STATED:
             yield Anomaly(what="weights-structure", detail=f"and {self._structural - _STATED:,} more such breaches")
@@ -323,6 +348,48 @@ class _File:
             elif isinstance(value, list) and not key.startswith("tokenizer.ggml."):
                 texts += [(f"{key.replace('!/', '_')[:300]}[{index}]", item) for index, item in enumerate(value)]
         return texts
+
+    def _description(self) -> Description | None:
+        """What the keys `general.*` say, and what the tensors are."""
+        general = {key[8:]: value for key, value in self.values.items() if key.startswith("general.")}
+        family = general.get("architecture")
+        file_type = general.get("file_type")
+        addresses = [
+            Link(role=role, target=value)
+            for key, role in _LINKS.items()
+            if isinstance(value := general.get(key), str) and value
+        ]
+        return described(
+            name=general.get("name"),
+            version=general.get("version"),
+            summary=general.get("description"),
+            authors=[general.get(key) for key in ("author", "organization", "quantized_by")],
+            licences=[general.get(key) for key in ("license.name", "license")],
+            family=family,
+            parameters=self._parameters,
+            element_types=dict(self._elements),
+            quantisation=ggml.file_type(file_type) if file_type is not None else None,
+            settings={name: self.values.get(f"{family}.{key}") for key, name in _SETTINGS.items()},
+            languages=general.get("languages"),
+            tags=general.get("tags"),
+            datasets=[*self._listed("dataset"), *texts(general.get("datasets"))],
+            base_models=self._listed("base_model"),
+            links=addresses,
+        )
+
+    def _listed(self, what: str) -> list[str]:
+        """`general.base_model.0.repo_url` or, for want of it, its organization and name; and the same of data sets."""
+        found: list[str] = []
+        for number in range(_LISTED):
+            place = f"general.{what}.{number}."
+            address = self.values.get(f"{place}repo_url")
+            parts = (self.values.get(f"{place}organization"), self.values.get(f"{place}name"))
+            named = "/".join(part for part in parts if isinstance(part, str) and part)
+            if isinstance(address, str) and address:
+                found.append(address)
+            elif named:
+                found.append(named)
+        return found
 
     def _details(self) -> dict[str, str | int | float | bool]:
         details: dict[str, str | int | float | bool] = {"version": self._version, "byte_order": self.cursor.order}

@@ -31,13 +31,19 @@ def sniff(source: Source) -> bool:
 
 def extract(source: Source, context: Context) -> Extracted:
     """What the archive says of itself, and configurations that are not read as members of the zip."""
-    yield Artifact(format="keras", details=_details(source, context))
+    details = _details(source, context)
+    yield Artifact(format="keras", details=details)
+    described = False
     for member in _named(source, _CONFIG):
         try:
             data = _read(source, member, context, context.limits.buffer)
             if data is None:
                 continue
             document = keras_config.parse(data)
+            description = keras_config.description(document, str(details.get("keras_version", "")))
+            if description is not None and not described:
+                described = True
+                yield description
             # The zip's own members are examined too; a plain document is judged there, with its own place.
             if not (keras_config.looks_like_keras(document) and json_document.sniff(source.member(_CONFIG, data))):
                 yield from keras_config.walk(document)

@@ -63,11 +63,16 @@ def extract(source: Source, context: Context) -> Extracted:
         problem = error
     yield Artifact(format="keras-hdf5" if keras else "hdf5", details={"objects": objects, **versions})
     yield from facts
-    seen = False
+    seen = described = False
     for place, value in configurations:
         seen = True
         try:
-            yield from keras_config.walk(keras_config.parse(value))
+            document = keras_config.parse(value)
+            description = keras_config.description(document, str(versions.get("keras_version", "")))
+            if description is not None and not described:
+                described = True
+                yield description
+            yield from keras_config.walk(document)
         except Malformed as error:
             yield Anomaly(what="malformed", detail=str(error), place=place)
     if (dense or problem is not None) and not seen:

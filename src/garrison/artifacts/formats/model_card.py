@@ -1,12 +1,17 @@
 """Model and data cards: Markdown with a YAML head between two lines of dashes.
 
-Source: huggingface_hub `repocard.py` and `repocard_data.py`.
+Source: huggingface_hub `repocard.py` and `repocard_data.py`; the model card and data set card specifications of the Hub
+(`modelcard.md`, `datasetcard.md`).
 """
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
+from garrison.artifacts.described import described, text, texts
+from garrison.artifacts.formats.yaml_document import Builder
 from garrison.core.errors import Malformed
-from garrison.core.facts import Artifact, Reference
+from garrison.core.facts import Artifact, Description, Link, Metric, Reference
 from garrison.sources.source import Context, Extracted, Source
 
 _HEAD = re.compile(rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
@@ -17,6 +22,18 @@ _KEYS = re.compile(
     re.MULTILINE,
 )
 _DETAILS = ("license", "library_name", "pipeline_tag", "base_model", "datasets", "language", "license_name")
+_OF_MODELS = frozenset(
+    {"pipeline_tag", "library_name", "base_model", "model-index", "model_name", "datasets", "inference"}
+)
+_OF_DATA_SETS = frozenset(
+    {"task_categories", "task_ids", "dataset_info", "size_categories", "annotations_creators", "source_datasets"}
+    | {"configs", "pretty_name", "language_creators", "multilinguality"}
+)
+_OF_EITHER = frozenset({"license", "license_name", "co2_eq_emissions", "metrics"})
+_APPROACHES = ("supervised", "unsupervised", "reinforcement-learning", "semi-supervised", "self-supervised")
+_EMISSIONS = ("emissions", "source", "training_type", "geographical_location", "hardware_used")
+_MEASURES = 64
+_IDENTIFIERS = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 
 def sniff(source: Source) -> bool:
@@ -29,47 +46,98 @@ def sniff(source: Source) -> bool:
 
 
 def extract(source: Source, context: Context) -> Extracted:
-    """What the card says of the model."""
+    """What the card says of the model or the data set."""
     import yaml
 
     found = _HEAD.match(source.reader.pread(0, _LONGEST))
-    details: dict[str, str | int | float | bool] = {}
+    loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
         # Events only: aliases are never expanded and tags never constructed.
-        pairs = _pairs(yaml.parse(found[1] if found else b"", Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
+        documents = Builder([], context).documents(yaml.parse(found[1] if found else b"", Loader=loader))
+    except (yaml.YAMLError, RecursionError) as error:
         yield Artifact(format="model-card")
         raise Malformed(f"the head of the card is not valid YAML: {str(error)[:100]}") from None
-    for key in _DETAILS:
-        if pairs.get(key):
-            details[key] = ", ".join(pairs[key])[:200]
+    card: dict[str, Any] = documents[0] if documents and isinstance(documents[0], dict) else {}
+    details: dict[str, str | int | float | bool] = {
+        key: ", ".join(texts(card[key]))[:200] for key in _DETAILS if texts(card.get(key))
+    }
     yield Artifact(format="model-card", details=details)
     for key, role in (("base_model", "base-model"), ("datasets", "metadata")):
-        for value in pairs.get(key, ()):
+        for value in texts(card.get(key)):
             yield Reference(target=value[:200], role=role, trigger="carried", place=key)
+    description = _description(card)
+    if description is not None:
+        yield description
 
 
-def _pairs(events: object) -> dict[str, list[str]]:
-    """The texts under each key of the outermost mapping."""
-    import yaml
+def _description(card: dict[str, Any]) -> Description | None:
+    """What the head says in the Hub's own keys; `None` for the heads that other tools write."""
+    model, data = _OF_MODELS & card.keys(), _OF_DATA_SETS & card.keys()
+    if not (model or data or _OF_EITHER & card.keys()) or "sdk" in card:
+        return None
+    about = "data-set" if data and not model else "model"
+    tags = texts(card.get("tags"))
+    return described(
+        about=about,
+        name=card.get("model_name") or card.get("pretty_name") or _indexed_name(card),
+        authors=[*texts(card.get("author")), *texts(card.get("authors")), *texts(card.get("model_creator"))],
+        licences=_licences(card),
+        task=card.get("pipeline_tag"),
+        approach=next((one for one in _APPROACHES if one in (*tags, card.get("pipeline_tag"))), ""),
+        family=card.get("model_type"),
+        frameworks=dict.fromkeys(texts(card.get("library_name")), ""),
+        languages=card.get("language"),
+        tags=tags,
+        datasets=card.get("source_datasets" if about == "data-set" else "datasets"),
+        base_models=card.get("base_model"),
+        base_relation=card.get("base_model_relation"),
+        metrics=list(_metrics(card.get("model-index"))),
+        emissions=_emissions(card.get("co2_eq_emissions")),
+        content=[*texts(card.get("task_categories")), *texts(card.get("size_categories"))],
+        links=list(_links(card, tags)),
+    )
 
-    found: dict[str, list[str]] = {}
-    depth, key = 0, None
-    for event in events:  # type: ignore[attr-defined]
-        if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            depth -= 1
-            if depth == 1:
-                key = None
-        elif isinstance(event, yaml.ScalarEvent):
-            if depth == 1 and key is None:
-                key = event.value
-                found.setdefault(key, [])
-            elif key is not None and depth <= 2 and len(found[key]) < 64:
-                found[key].append(event.value)
-                if depth == 1:
-                    key = None
-        elif depth == 1 and key is not None:
-            key = None
-    return found
+
+def _indexed_name(card: dict[str, Any]) -> str:
+    return next((text(entry.get("name")) for entry in _tables(card.get("model-index"))), "")
+
+
+def _licences(card: dict[str, Any]) -> tuple[str, ...]:
+    """A licence of its own has the word `other` and a name."""
+    named, plain = texts(card.get("license_name")), texts(card.get("license"))
+    return (*named, *(one for one in plain if one.lower() != "other" or not named))
+
+
+def _metrics(index: object) -> Iterator[Metric]:
+    count = 0
+    for result in (result for entry in _tables(index) for result in _tables(entry.get("results"))):
+        task, data = _table(result.get("task")), _table(result.get("dataset"))
+        for metric in _tables(result.get("metrics")):
+            name, value = text(metric.get("name")) or text(metric.get("type")), text(metric.get("value"))
+            count += 1
+            if name and value and count <= _MEASURES:
+                said = text(data.get("type")) or text(data.get("name"))
+                yield Metric(name=name, value=value, dataset=said, task=text(task.get("type")))
+
+
+def _emissions(value: object) -> dict[str, str]:
+    if isinstance(value, dict):
+        return {key: text(value[key]) for key in _EMISSIONS if text(value.get(key))}
+    return {"emissions": text(value)} if text(value) else {}
+
+
+def _links(card: dict[str, Any], tags: tuple[str, ...]) -> Iterator[Link]:
+    if link := text(card.get("license_link")):
+        yield Link(role="licence", target=link)
+    for tag in tags:
+        scheme, colon, identifier = tag.partition(":")
+        if colon and identifier and scheme in _IDENTIFIERS:
+            yield Link(role="paper", target=f"{_IDENTIFIERS[scheme]}{identifier}")
+
+
+def _table(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

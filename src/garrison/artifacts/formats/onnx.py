@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator
 from math import prod
 
+from garrison.artifacts import onnx_interface
+from garrison.artifacts.described import described
 from garrison.artifacts.knowledge.operators import onnx_operators
 from garrison.artifacts.wire.protobuf import LENGTH, VARINT, Span, Wire, shape
 from garrison.core.errors import Malformed
@@ -25,6 +27,8 @@ _MEMORY = "_ORT_MEM_ADDR_"
 """ONNX Runtime's own mark for a tensor that lies at an address of the process."""
 TEXTS = frozenset({"module", "class_name", "compute", "func_name", "ep_cache_context"})
 _LONGEST_PATH = 1024
+_FREE_INITIALIZERS = 4
+"""The IR version since which initializers need not be inputs too."""
 
 
 def sniff(source: Source) -> bool:
@@ -64,16 +68,20 @@ class Totals:
         self.nodes = self.tensors = self.parameters = 0
         self.functions: set[tuple[str, str]] = set()
         self.operators: dict[tuple[str, str], int] = {}
+        self.types: dict[int, int] = {}
+        """Numbers in tensors, by the type of their elements."""
 
     def add(self, domain: str, name: str) -> None:
         """One more node."""
         self.nodes += 1
         self.operators[domain, name] = self.operators.get((domain, name), 0) + 1
 
-    def count(self, parameters: int) -> None:
+    def count(self, parameters: int, kind: int = 0) -> None:
         """One more tensor."""
         self.tensors += 1
         self.parameters += min(parameters, 1 << 60)
+        if kind:
+            self.types[kind] = self.types.get(kind, 0) + min(parameters, 1 << 60)
 
 
 def extract(source: Source, context: Context) -> Extracted:
@@ -106,6 +114,7 @@ def extract(source: Source, context: Context) -> Extracted:
                 parts.append(("function", value))
     except Malformed as error:
         problem = error
+    parts_given = tuple(parts)
     try:
         facts = list(_graphs(wire, context, parts, totals))
     except Malformed as error:
@@ -114,6 +123,18 @@ def extract(source: Source, context: Context) -> Extracted:
     details |= {"operator_sets": sets[:300], "operators": totals.nodes, "tensors": totals.tensors}
     details["parameters"] = totals.parameters
     yield Artifact(format="onnx", details=details)
+    graph = next((graph for kind, graph in parts_given if kind == "graph"), None)
+    says = onnx_interface.read(wire, graph, old=int(details.get("ir_version", 0)) < _FREE_INITIALIZERS)
+    description = described(
+        version=details.get("model_version") or "",
+        parameters=totals.parameters,
+        element_types={onnx_interface.element_type(kind): count for kind, count in totals.types.items()},
+        frameworks={details.get("producer", ""): details.get("producer_version", ""), "onnx": sets[:300]},
+        inputs=says.inputs,
+        outputs=says.outputs,
+    )
+    if description is not None:
+        yield description
     yield from facts
     for key, span in metadata:
         text = wire.text(span, TEMPLATE)
@@ -264,8 +285,11 @@ def _tensor(wire: Wire, span: Span, totals: Totals) -> Iterator[AnyFact]:
     name = ""
     external: dict[str, str] = {}
     dimensions: list[int] = []
+    element = 0
     for number, kind, value in wire.fields(span):
-        if number == 1 and isinstance(value, int):
+        if number == 2 and isinstance(value, int):
+            element = value
+        elif number == 1 and isinstance(value, int):
             dimensions.append(value)
         elif number == 1 and isinstance(value, Span) and value.size <= _LONGEST_PATH:
             dimensions += wire.numbers(value)
@@ -274,7 +298,7 @@ def _tensor(wire: Wire, span: Span, totals: Totals) -> Iterator[AnyFact]:
         elif number == 13 and isinstance(value, Span) and kind == LENGTH:
             key, text = _property(wire, value)
             external[key] = wire.text(text, 2000)
-    totals.count(prod(dimensions))
+    totals.count(prod(dimensions), element)
     if "location" in external:
         detail = f"tensor {name!r}" if name else "a tensor"
         if _MEMORY in external["location"]:

@@ -8,8 +8,9 @@ import json
 from typing import Any
 
 from garrison.artifacts import accounting, metadata_text
+from garrison.artifacts.described import described, text
 from garrison.core.errors import LimitExceeded, Malformed
-from garrison.core.facts import Anomaly, Artifact
+from garrison.core.facts import Anomaly, Artifact, Description, Link
 from garrison.sources.source import Context, Extracted, Source
 
 _LENGTH = 8
@@ -29,6 +30,8 @@ _INVENTORY = {
     "ss_sd_model_name": "base_model",
     "ss_network_module": "network_module",
 }
+
+_FRAMEWORKS = {"pt": "pytorch", "tf": "tensorflow", "flax": "flax", "np": "numpy", "mlx": "mlx", "paddle": "paddle"}
 
 
 def sniff(source: Source) -> bool:
@@ -64,6 +67,9 @@ def extract(source: Source, context: Context) -> Extracted:
     if len(tensors) != len(header):
         raise Malformed("the header has an entry that describes no tensor")
     yield _artifact(tensors, metadata)
+    description = _description(tensors, metadata if isinstance(metadata, dict) else {})
+    if description is not None:
+        yield description
     yield from _tensors(source, context, tensors, _LENGTH + length)
     if isinstance(metadata, dict):
         if not all(isinstance(value, str) for value in metadata.values()):
@@ -116,6 +122,30 @@ def _artifact(tensors: dict[str, dict[str, Any]], metadata: object) -> Artifact:
             if isinstance(metadata.get(key), str) and metadata[key]:
                 details[name] = metadata[key][:200]
     return Artifact(format="safetensors", details=details)
+
+
+def _description(tensors: dict[str, dict[str, Any]], metadata: dict[str, Any]) -> Description | None:
+    """What the tensors are, and what Stability's model specification and kohya's scripts write."""
+    types: dict[str, int] = {}
+    for entry in tensors.values():
+        kind = entry.get("dtype")
+        if isinstance(kind, str):
+            types[kind] = types.get(kind, 0) + (_elements(entry.get("shape")) or 0)
+    framework = _FRAMEWORKS.get(text(metadata.get("format")), "")
+    return described(
+        name=metadata.get("modelspec.title") or metadata.get("ss_output_name"),
+        summary=metadata.get("modelspec.description"),
+        authors=metadata.get("modelspec.author"),
+        released=metadata.get("modelspec.date"),
+        licences=metadata.get("modelspec.license"),
+        architecture=metadata.get("modelspec.architecture"),
+        parameters=sum(types.values()),
+        element_types=types,
+        frameworks={framework: ""} if framework else {},
+        tags=[one.strip() for one in text(metadata.get("modelspec.tags"), 2000).split(",")],
+        base_models=metadata.get("ss_sd_model_name"),
+        links=[Link(role="website", target=text(metadata.get("modelspec.implementation")))],
+    )
 
 
 def _elements(shape: object) -> int | None:

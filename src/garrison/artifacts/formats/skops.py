@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from garrison.artifacts.described import described
 from garrison.core.errors import LimitExceeded, Malformed, NotUnderstood
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Import
 from garrison.sources.containers.zip import Member, directory, open_member
@@ -105,6 +106,11 @@ def extract(source: Source, context: Context) -> Extracted:
     nodes = list(tree.nodes(root))
     details["nodes"] = len(nodes)
     yield Artifact(format="skops", details=details)
+    description = described(
+        architecture=details["type"], frameworks={"skops": details.get("skops", ""), "scikit-learn": _written_by(root)}
+    )
+    if description is not None:
+        yield description
     seen: set[tuple[str, ...]] = set()
     for node, place in nodes:
         for fact in tree.facts(node, place):
@@ -137,6 +143,14 @@ def _forests(source: Source, context: Context, arrays: dict[str, int]) -> Iterat
 def _text(node: _Node, key: str) -> str:
     value = node.get(key)
     return value[:1000] if isinstance(value, str) else ""
+
+
+def _written_by(root: _Node) -> str:
+    """The version of scikit-learn that every estimator keeps in its state; empty where there is none."""
+    node: object = root
+    for key in ("content", "content", "_sklearn_version", "content"):
+        node = node.get(key) if isinstance(node, dict) else None
+    return node.strip('"') if isinstance(node, str) else ""
 
 
 def _declared(node: _Node) -> str:

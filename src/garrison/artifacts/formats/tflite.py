@@ -10,6 +10,7 @@ from itertools import pairwise
 from math import prod
 
 from garrison.artifacts import tensorflow_nodes
+from garrison.artifacts.described import described
 from garrison.artifacts.knowledge.engine_operators import operators
 from garrison.artifacts.knowledge.operators import tensorflow_operators
 from garrison.artifacts.wire import flexbuffers
@@ -53,6 +54,16 @@ def extract(source: Source, context: Context) -> Extracted:
     except Malformed as error:
         problem = error
     yield Artifact(format="tflite", details={**details, **totals})
+    said = described(
+        name=details.get("name"),
+        version=details.get("model_version"),
+        summary=details.get("description"),
+        authors=details.get("author"),
+        licences=details.get("licence"),
+        parameters=totals["parameters"],
+    )
+    if said is not None:
+        yield said
     yield from facts
     if problem is not None:
         raise problem

@@ -68,7 +68,7 @@ def extract(source: Source, context: Context) -> Extracted:
     facts: list[AnyFact] = []
     loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
     try:
-        documents = _Builder(facts, context).documents(yaml.parse(data, Loader=loader))
+        documents = Builder(facts, context).documents(yaml.parse(data, Loader=loader))
     except yaml.YAMLError as error:
         yield from facts
         raise Malformed(f"not valid YAML: {' '.join(str(error).split())[:120]}") from None
@@ -77,7 +77,7 @@ def extract(source: Source, context: Context) -> Extracted:
         yield from walk(source, document, context)
 
 
-class _Builder:
+class Builder:
     """Plain values from events: an alias is the same object again, a tag a fact."""
 
     def __init__(self, facts: list[AnyFact], context: Context) -> None:

@@ -1,0 +1,85 @@
+"""`garrison.describe`: which models, data sets, packages and files there are, as a bill of materials."""
+
+import os
+from typing import TYPE_CHECKING
+
+from garrison.core.errors import UsageError
+from garrison.core.policy import Policy
+from garrison.core.report import Report
+from garrison.reporting.bom.bill import Vocabulary
+from garrison.scanning import Progress, scan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+FORMATS = ("cyclonedx", "cyclonedx-1.7", "spdx")
+"""CycloneDX 1.6 and 1.7, and SPDX 3.0.1 with the profiles of AI and data sets."""
+
+
+def describe(
+    path: "str | os.PathLike[str] | Iterable[str | os.PathLike[str]]",
+    format: str = "cyclonedx",
+    policy: Policy | None = None,
+    *,
+    progress: Progress | None = None,
+    jobs: int | None = None,
+) -> tuple[str, Report]:
+    """The bill of materials of files, directories and archives, in one of `FORMATS`, and the report that it is from.
+
+    Nothing that is examined is executed. The report's coverage says what could not be read; the bill says so too.
+    Where `SOURCE_DATE_EPOCH` is set, it is the time in the bill, which then depends on nothing but the files.
+    Raises `UsageError` when a path does not exist or that variable is no time. Ctrl-C raises `ScanInterrupted`.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"no format named {format!r}: there are {', '.join(FORMATS)}")
+    paths = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
+    epoch = _epoch()
+    report = scan(paths, policy, progress=progress, jobs=jobs, digests=True)
+    return written(report, format, epoch=epoch, called=_names(paths)), report
+
+
+def written(report: Report, format: str, *, epoch: int | None = None, called: dict[str, str] | None = None) -> str:
+    """The bill of what a report's inventory holds."""
+    import datetime
+
+    import msgspec.structs
+
+    from garrison.reporting.bom import cyclonedx, spdx
+    from garrison.reporting.bom.assembly import assemble
+
+    if epoch is not None:
+        report = msgspec.structs.replace(report, started=datetime.datetime.fromtimestamp(epoch, datetime.UTC))
+    bill = assemble(report, _vocabulary(), called)
+    if format == "spdx":
+        return spdx.render(bill)
+    return cyclonedx.render(bill, format.partition("-")[2] or "1.6")
+
+
+def _vocabulary() -> Vocabulary:
+    from garrison.dependencies.licences import expression
+    from garrison.dependencies.purl import InvalidPackageURL, purl
+    from garrison.dependencies.specifiers import pinned
+
+    def address(ecosystem: str, name: str, version: str) -> str:
+        try:
+            return purl(ecosystem, name, version)
+        except InvalidPackageURL:
+            return ""
+
+    return Vocabulary(expression, address, pinned)
+
+
+def _names(paths: list[str]) -> dict[str, str]:
+    """What to call directories that are named by how to get there: `.`, `..`, `models/`."""
+    directories = ["", *(path for path in paths if os.path.isdir(path))]
+    return {path.rstrip("/"): os.path.basename(os.path.abspath(path)) for path in directories}
+
+
+def _epoch() -> int | None:
+    """https://reproducible-builds.org/specs/source-date-epoch/"""
+    given = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not given:
+        return None
+    if not given.isascii() or not given.isdecimal() or int(given[:20]) >= 253402300800:
+        raise UsageError(f"SOURCE_DATE_EPOCH is {given[:40]!r}, which is no number of seconds until the year 9999")
+    return int(given)
