@@ -13,6 +13,8 @@ COMMANDS = {
     "db": "keep a database of advisories about packages, and say how old it is",
     "host": "record what a host says of itself, for a scan there or elsewhere",
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
+    "sign": "sign models",
+    "verify": "verify that models are as somebody who is trusted signed them",
     "key": "make keys",
     "seal": "encrypt a file for those who may open it, in the age format",
     "open": "decrypt a sealed file, whole and unaltered or not at all",

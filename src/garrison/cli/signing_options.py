@@ -2,8 +2,9 @@
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from garrison.cli.arguments import positive
 from garrison.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -12,8 +13,51 @@ if TYPE_CHECKING:
 
     from garrison.cli.arguments import Parser
     from garrison.core.policy import Identity, Policy
+    from garrison.provenance.bundles import Author, KeylessSigner
+    from garrison.provenance.hashing import Manifest
     from garrison.provenance.keys import Signer
     from garrison.provenance.trust import Trust
+
+
+def add_reading(parser: "Parser") -> None:
+    """Options of how a model's files are read; `reading` reads them."""
+    add = parser.add_argument
+    add(
+        "--ignore",
+        action="append",
+        default=[],
+        dest="ignored",
+        metavar="PATH",
+        help="leave out this file or directory of the model, a path below it; may be given several times",
+    )
+    add("--jobs", type=positive, metavar="N", help="threads that read and hash (default: one for each core)")
+    add("--quiet", action="store_true", help="show no progress, and nothing that went well; the exit code tells")
+
+
+@contextlib.contextmanager
+def reading(arguments: "argparse.Namespace") -> "Iterator[dict[str, Any]]":
+    """What the options of `add_reading` mean to `hashing.digest`, with a progress bar while the context lasts."""
+    from garrison.cli import terminal
+
+    with terminal.progress(hidden=arguments.quiet) as shown:
+
+        def progress(done: int, total: int) -> None:
+            if shown:
+                shown(done >> 20, total >> 20, "MiB")
+
+        yield {"jobs": arguments.jobs, "progress": progress}
+
+
+def files_of(manifest: "Manifest") -> "set[str]":
+    """The paths of the files that a manifest is about."""
+    from garrison.provenance.hashing.manifest import file_of
+
+    return {file_of(entry.name, manifest.serialization) for entry in manifest.entries}
+
+
+def counted(manifest: "Manifest") -> str:
+    number = len(files_of(manifest))
+    return f"{number:,} file{'' if number == 1 else 's'}"
 
 
 def add_signer(parser: "Parser") -> None:
@@ -29,6 +73,17 @@ def add_signer(parser: "Parser") -> None:
         "$GARRISON_PIN or a prompt",
     )
     add(
+        "--sigstore",
+        action="store_true",
+        help="Sigstore, for the account of an identity token; needs a network",
+    )
+    add(
+        "--identity-token",
+        metavar="FILE",
+        help="with --sigstore: the token (default: $SIGSTORE_ID_TOKEN, else the one that a CI job is offered)",
+    )
+    add("--trust-config", metavar="FILE", help="with --sigstore: names another instance than the public one")
+    add(
         "--certificate",
         action="append",
         default=[],
@@ -39,11 +94,20 @@ def add_signer(parser: "Parser") -> None:
 
 
 @contextlib.contextmanager
-def signer(arguments: "argparse.Namespace") -> "Iterator[Signer]":
+def signer(arguments: "argparse.Namespace") -> "Iterator[Author]":
     """What the options of `add_signer` say to sign with, for as long as the context lasts. Raises `UsageError`."""
     from garrison.provenance.bundles import CertificateSigner
     from garrison.provenance.bundles.certificates import load_certificates
 
+    if [bool(given) for given in (arguments.key, arguments.pkcs11, arguments.sigstore)].count(True) != 1:
+        raise UsageError("what to sign with: give one of --key, --pkcs11 and --sigstore")
+    if arguments.sigstore:
+        if arguments.certificates:
+            raise UsageError("--certificate belongs to --key and --pkcs11: Sigstore gives out its own")
+        yield _keyless(arguments)
+        return
+    if arguments.identity_token or arguments.trust_config:
+        raise UsageError("--identity-token and --trust-config belong to --sigstore")
     with _key(arguments) as key:
         chain = [der for path in arguments.certificates for der in load_certificates(path)]
         yield CertificateSigner(key, chain) if arguments.certificates else key
@@ -53,8 +117,6 @@ def signer(arguments: "argparse.Namespace") -> "Iterator[Signer]":
 def _key(arguments: "argparse.Namespace") -> "Iterator[Signer]":
     from garrison.cli.passphrases import passphrase, pin
 
-    if bool(arguments.key) == bool(arguments.pkcs11):
-        raise UsageError("what to sign with: give one of --key and --pkcs11")
     if arguments.key:
         from garrison.provenance.keys import load_private_key
 
@@ -64,6 +126,16 @@ def _key(arguments: "argparse.Namespace") -> "Iterator[Signer]":
 
     with opened_token(arguments.pkcs11, pin) as token:
         yield TokenSigner(token)
+
+
+def _keyless(arguments: "argparse.Namespace") -> "KeylessSigner":
+    from garrison.provenance.bundles import KeylessSigner
+    from garrison.provenance.keys import contents
+
+    token = os.environ.get("SIGSTORE_ID_TOKEN", "")
+    if arguments.identity_token:
+        token = contents(arguments.identity_token).decode(errors="replace").strip()
+    return KeylessSigner(token, arguments.trust_config or "")
 
 
 def add_trust(parser: "Parser") -> None:
@@ -87,6 +159,13 @@ def add_trust(parser: "Parser") -> None:
         metavar="PATTERN",
         help="a shell pattern over the certificate's names: an e-mail address, a URI or a host, else the common name",
     )
+    add(
+        "--sigstore-identity",
+        metavar="PATTERN",
+        help="whoever Sigstore knows by this name (a shell pattern, as over --subject); with --sigstore-issuer",
+    )
+    add("--sigstore-issuer", metavar="URL", help="the OpenID provider that knows the account")
+    add("--trusted-root", metavar="FILE", help="Sigstore's trusted root (default: the public instance's, as shipped)")
     add(
         "--identity",
         action="append",
@@ -135,7 +214,7 @@ def trust(arguments: "argparse.Namespace", policy: "Policy", base: str) -> "Trus
     chosen = tuple(known[name] for name in arguments.identities) or policy.identities
     if not chosen:
         raise UsageError(
-            "whose signature counts? Give --public-key, or --authorities and --subject, or a policy with identities"
+            "whose signature counts? Give --public-key, --authorities, --sigstore-identity or a policy with identities"
         )
     return Trust(identities=(*named, *chosen), base=base)
 
@@ -150,4 +229,17 @@ def _named(arguments: "argparse.Namespace") -> "list[Identity]":
     if arguments.authorities:
         authorities = os.path.abspath(arguments.authorities)
         found.append(Identity(name=arguments.subject, authorities=authorities, subject=arguments.subject))
+    if bool(arguments.sigstore_identity) != bool(arguments.sigstore_issuer):
+        raise UsageError("--sigstore-identity and --sigstore-issuer belong together: who, and who knows them")
+    if arguments.trusted_root and not arguments.sigstore_identity:
+        raise UsageError("--trusted-root belongs to --sigstore-identity")
+    if arguments.sigstore_identity:
+        found.append(
+            Identity(
+                name=arguments.sigstore_identity,
+                subject=arguments.sigstore_identity,
+                issuer=arguments.sigstore_issuer,
+                trusted_root=os.path.abspath(arguments.trusted_root) if arguments.trusted_root else "",
+            )
+        )
     return found

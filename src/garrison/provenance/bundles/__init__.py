@@ -8,7 +8,8 @@ DSSE envelope, as in-toto's tools write, is read too.
     opened(bundle, trust, now=datetime.now(UTC)).payload == statement
 """
 
+from garrison.provenance.bundles.keyless import KeylessSigner
 from garrison.provenance.bundles.opening import Opened, opened
-from garrison.provenance.bundles.writing import CertificateSigner, write
+from garrison.provenance.bundles.writing import Author, CertificateSigner, write
 
-__all__ = ["CertificateSigner", "Opened", "opened", "write"]
+__all__ = ["Author", "CertificateSigner", "KeylessSigner", "Opened", "opened", "write"]

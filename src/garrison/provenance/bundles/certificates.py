@@ -74,10 +74,15 @@ def vouched(chain: "Sequence[bytes]", authorities: str, pattern: str, now: datet
         verifier.verify(first, rest)
     except verification.VerificationError as error:
         raise Refused(f"the certificate of {_named(first)}: {error}") from None
-    names = names_of(first)
+    return Vouched(key, matching_name(first, pattern), first.issuer.rfc4514_string())
+
+
+def matching_name(certificate: "x509.Certificate", pattern: str) -> str:
+    """The first of its names that a shell pattern matches. Raises `Refused`."""
+    names = names_of(certificate)
     for name in names:
         if fnmatch.fnmatchcase(name, pattern):
-            return Vouched(key, name, first.issuer.rfc4514_string())
+            return name
     raise Refused(f"the certificate is of {', '.join(map(repr, names)) or 'nobody'}, and not of {pattern!r}")
 
 

@@ -15,8 +15,9 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
-from garrison.provenance.bundles import release_0_2
+from garrison.provenance import release_0_2
 from garrison.provenance.bundles.certificates import vouched
+from garrison.provenance.bundles.keyless import kept
 from garrison.provenance.bundles.reading import Bundle, read
 from garrison.provenance.keys import load_public_key, verified
 from garrison.provenance.trust import Refused, Signatory, Trust, fingerprint, kind_of
@@ -58,7 +59,8 @@ def _signed_by(identity: Identity, bundle: Bundle, base: str, now: datetime.date
     elif kind == "certificate":
         signatory = _with_certificate(identity, bundle, base, now)
     else:
-        raise Refused(f"signatures of the kind {kind} are not read")
+        found = kept(identity, bundle, base)
+        return Opened(payload=found.payload, payload_type=found.payload_type, signatory=found.signatory)
     return Opened(payload=bundle.body, payload_type=bundle.envelope.payload_type, signatory=signatory)
 
 

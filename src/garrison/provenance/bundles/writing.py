@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.provenance.bundles.keyless import KeylessSigner
 from garrison.provenance.bundles.reading import MEDIA_TYPE
 from garrison.provenance.dsse import IN_TOTO, pre_authentication_encoding
 from garrison.provenance.keys import Signer, pem, same
@@ -44,8 +45,14 @@ class CertificateSigner:
         return self._signer.sign(data)
 
 
-def write(payload: bytes, signer: Signer, *, payload_type: str = IN_TOTO) -> bytes:
+Author = Signer | KeylessSigner
+"""Whoever signs a bundle."""
+
+
+def write(payload: bytes, signer: Author, *, payload_type: str = IN_TOTO) -> bytes:
     """A bundle of the payload, signed."""
+    if isinstance(signer, KeylessSigner):
+        return signer.bundle(payload, payload_type)
     signature = signer.sign(pre_authentication_encoding(payload_type, payload))
     return msgspec.json.encode(
         {

@@ -1,0 +1,53 @@
+"""Sign a model: a file, or a directory with all files below it. The signature is an OpenSSF Model Signing bundle, which
+`garrison verify` and model-signing verify."""
+
+from typing import TYPE_CHECKING
+
+from garrison.cli import exits, signing_options, terminal
+from garrison.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from garrison.cli.arguments import Parser
+
+
+def configure(parser: "Parser") -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a file or a directory")
+    add(
+        "--signature", metavar="FILE", help="the signature (default: model.sig in a directory, MODEL.sig beside a file)"
+    )
+    signing_options.add_reading(parser)
+    add("--algorithm", choices=("blake3", "sha256", "blake2b"), default="blake3", help="how files are hashed")
+    add("--follow-symlinks", action="store_true", help="let links stand for what they lead to, within the model")
+    signing_options.add_signer(parser)
+
+
+def run(arguments: "argparse.Namespace") -> int:
+    import msgspec.structs
+
+    from garrison.provenance.hashing import DEFAULT_SERIALIZATION
+    from garrison.provenance.signing import sign, signature_path
+    from garrison.reporting.text import printable
+
+    path = arguments.signature or signature_path(arguments.model)
+    terminal.check_writable(path)
+    serialization = msgspec.structs.replace(
+        DEFAULT_SERIALIZATION,
+        algorithm=arguments.algorithm,
+        ignored=(*DEFAULT_SERIALIZATION.ignored, *arguments.ignored),
+        follow_symlinks=arguments.follow_symlinks,
+    )
+    with signing_options.signer(arguments) as signer, signing_options.reading(arguments) as options:
+        signed = sign(arguments.model, signer, serialization=serialization, signature=path, **options)
+    try:
+        terminal.write_file(path, signed.bundle.decode())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+    if not arguments.quiet:
+        files = signing_options.counted(signed.manifest)
+        terminal.write(f"signed: {printable(arguments.model)}, {files}, in {printable(path)}\n")
+        for name in signed.manifest.passed_over:
+            terminal.write(f"not signed: {printable(name)}\n")
+    return exits.PASSED

@@ -1,0 +1,113 @@
+"""Verify a model's signature: that somebody who is trusted signed it, and that each of its files is as it was signed.
+
+Exit codes: 0 it is; 1 it is not, or no trusted signature holds; 2 wrong usage, such as trust in nobody."""
+
+from typing import TYPE_CHECKING
+
+from garrison.cli import exits, signing_options, terminal
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from garrison.cli.arguments import Parser
+    from garrison.provenance.signing import Verification
+
+
+def configure(parser: "Parser") -> None:
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a file or a directory")
+    add(
+        "--signature", metavar="FILE", help="the signature (default: model.sig in a directory, MODEL.sig beside a file)"
+    )
+    signing_options.add_reading(parser)
+    add("--format", choices=("text", "json"), default="text", help="how the result is written (default: text)")
+    signing_options.add_trust(parser)
+
+
+def run(arguments: "argparse.Namespace") -> int:
+    from garrison.provenance.signing import verify
+    from garrison.provenance.trust import Refused
+
+    policy, base = signing_options.load_policy(arguments, arguments.model)
+    trust = signing_options.trust(arguments, policy, base)
+    try:
+        with signing_options.reading(arguments) as options:
+            found = verify(
+                arguments.model, trust, signature=arguments.signature, ignored=tuple(arguments.ignored), **options
+            )
+    except Refused as reason:
+        _refuse(arguments, str(reason))
+        return exits.DENIED
+    if arguments.format == "json":
+        _write_json(_document(arguments.model, found))
+    elif not arguments.quiet or not found.holds:
+        terminal.write("".join(f"{line}\n" for line in _lines(arguments.model, found)))
+    return exits.PASSED if found.holds else exits.DENIED
+
+
+def _refuse(arguments: "argparse.Namespace", reason: str) -> None:
+    from garrison.reporting.text import printable
+
+    if arguments.format == "json":
+        _write_json({"model": arguments.model, "verified": False, "reason": reason})
+    else:
+        terminal.write(f"refused: {printable(arguments.model)}: {printable(reason)}\n")
+
+
+def _lines(model: str, found: "Verification") -> "Iterator[str]":
+    from garrison.reporting.text import printable
+
+    who = found.signatory
+    signer = printable(who.subject if who.kind != "key" else f"the key {who.subject[:16]}")
+    if who.identity not in (who.subject, ""):
+        signer += f" ({printable(who.identity)})"
+    if who.issuer:
+        signer += f", says {printable(who.issuer)}"
+    when = f", at {_time(who.time)}" if who.time is not None else ""
+    files = signing_options.counted(found.manifest)
+    if found.holds:
+        yield f"verified: {printable(model)}, {files}, signed by {signer}{when}"
+    else:
+        yield f"refused: {printable(model)} is not what was signed by {signer}{when}"
+    for word, names in (
+        ("missing", found.difference.missing),
+        ("added", found.difference.added),
+        ("changed", found.difference.changed),
+        ("not signed", found.passed_over),
+    ):
+        for name in names:
+            yield f"{word}: {printable(name)}"
+
+
+def _document(model: str, found: "Verification") -> dict[str, object]:
+    who = found.signatory
+    return {
+        "model": model,
+        "verified": found.holds,
+        "signatory": {
+            "kind": who.kind,
+            "identity": who.identity,
+            "subject": who.subject,
+            "issuer": who.issuer,
+            "time": _time(who.time) if who.time is not None else None,
+        },
+        "root": found.manifest.root,
+        "files": len(signing_options.files_of(found.manifest)),
+        "missing": found.difference.missing,
+        "added": found.difference.added,
+        "changed": found.difference.changed,
+        "not_signed": found.passed_over,
+    }
+
+
+def _write_json(document: dict[str, object]) -> None:
+    from garrison.reporting.json_text import json_text
+
+    terminal.write(json_text(document), as_is=True)
+
+
+def _time(seconds: float) -> str:
+    import datetime
+
+    return f"{datetime.datetime.fromtimestamp(seconds, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
