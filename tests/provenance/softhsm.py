@@ -27,6 +27,9 @@ class SoftToken:
         (directory / "tokens").mkdir()
         (directory / "softhsm2.conf").write_text(f"directories.tokendir = {directory}/tokens\n")
         os.environ["SOFTHSM2_CONF"] = str(directory / "softhsm2.conf")
+        import pkcs11
+
+        pkcs11.unload(LIBRARY)  # it reads its configuration only when it is loaded
         self._run("--init-token", "--free", "--label", "models", "--so-pin", "5678")
 
     def add(self, key: object, label: str, number: str) -> None:

@@ -1,5 +1,7 @@
 """Sign a model: a file, or a directory with all files below it. The signature is an OpenSSF Model Signing bundle, which
-`garrison verify` and model-signing verify."""
+`garrison verify` and model-signing verify.
+
+Exit codes: 0 signed; 1 refused, as for a model without files or with a link; 2 wrong usage."""
 
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ def run(arguments: "argparse.Namespace") -> int:
 
     from garrison.provenance.hashing import DEFAULT_SERIALIZATION
     from garrison.provenance.signing import sign, signature_path
+    from garrison.provenance.trust import Refused
     from garrison.reporting.text import printable
 
     path = arguments.signature or signature_path(arguments.model)
@@ -39,8 +42,12 @@ def run(arguments: "argparse.Namespace") -> int:
         ignored=(*DEFAULT_SERIALIZATION.ignored, *arguments.ignored),
         follow_symlinks=arguments.follow_symlinks,
     )
-    with signing_options.signer(arguments) as signer, signing_options.reading(arguments) as options:
-        signed = sign(arguments.model, signer, serialization=serialization, signature=path, **options)
+    try:
+        with signing_options.signer(arguments) as signer, signing_options.reading(arguments) as options:
+            signed = sign(arguments.model, signer, serialization=serialization, signature=path, **options)
+    except Refused as reason:
+        terminal.write(f"refused: {printable(arguments.model)}: {printable(str(reason))}\n")
+        return exits.DENIED
     try:
         terminal.write_file(path, signed.bundle.decode())
     except OSError as error:

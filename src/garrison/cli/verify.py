@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from garrison.cli.arguments import Parser
     from garrison.provenance.signing import Verification
+    from garrison.provenance.trust import Signatory
 
 
 def configure(parser: "Parser") -> None:
@@ -58,18 +59,12 @@ def _refuse(arguments: "argparse.Namespace", reason: str) -> None:
 def _lines(model: str, found: "Verification") -> "Iterator[str]":
     from garrison.reporting.text import printable
 
-    who = found.signatory
-    signer = printable(who.subject if who.kind != "key" else f"the key {who.subject[:16]}")
-    if who.identity not in (who.subject, ""):
-        signer += f" ({printable(who.identity)})"
-    if who.issuer:
-        signer += f", says {printable(who.issuer)}"
-    when = f", at {_time(who.time)}" if who.time is not None else ""
+    signer = printable(_described(found.signatory))
     files = signing_options.counted(found.manifest)
     if found.holds:
-        yield f"verified: {printable(model)}, {files}, signed by {signer}{when}"
+        yield f"verified: {printable(model)}, {files}, signed by {signer}"
     else:
-        yield f"refused: {printable(model)} is not what was signed by {signer}{when}"
+        yield f"refused: {printable(model)} is not what was signed by {signer}"
     for word, names in (
         ("missing", found.difference.missing),
         ("added", found.difference.added),
@@ -78,6 +73,14 @@ def _lines(model: str, found: "Verification") -> "Iterator[str]":
     ):
         for name in names:
             yield f"{word}: {printable(name)}"
+
+
+def _described(who: "Signatory") -> str:
+    if who.kind == "key":
+        return who.identity
+    name = who.subject if who.identity == who.subject else f"{who.subject} ({who.identity})"
+    when = f", on {_time(who.time)}" if who.time is not None else ""
+    return f"{name}, says {who.issuer}{when}"
 
 
 def _document(model: str, found: "Verification") -> dict[str, object]:

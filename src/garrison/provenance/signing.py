@@ -21,7 +21,7 @@ from garrison.provenance import model_statement
 from garrison.provenance.bundles import Author, KeylessSigner, opened, write
 from garrison.provenance.bundles.reading import BUNDLE_BYTES
 from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Difference, Manifest, Serialization, compare, digest
-from garrison.provenance.trust import Refused, Signatory, Trust
+from garrison.provenance.trust import Signatory, Trust
 
 SIGNATURE_NAME = "model.sig"
 """What the signature of a directory is called, in it."""
@@ -62,8 +62,8 @@ def sign(
 ) -> Signed:
     """The signature of a model, for the file `signature` (by default `signature_path`), which this does not write.
 
-    `reading` goes to `hashing.digest`. Raises `UsageError` for a model that cannot be signed and for a key that models
-    are not signed with, and what `digest` raises.
+    `reading` goes to `hashing.digest`. Raises `Refused` for a model that cannot be signed, and `UsageError` for one
+    that is not there and for a key that models are not signed with.
     """
     _check_key(signer)
     excluded = _within(signature or signature_path(model), model)
@@ -71,10 +71,7 @@ def sign(
         ignored = tuple(sorted({*serialization.ignored, excluded}))
         serialization = msgspec.structs.replace(serialization, ignored=ignored)
     (manifest,) = digest(model, [serialization], **reading)
-    try:
-        model_statement.check(manifest)
-    except Refused as error:
-        raise UsageError(f"{model} cannot be signed: {error}") from None
+    model_statement.check(manifest)
     return Signed(bundle=write(model_statement.written(manifest), signer), manifest=manifest)
 
 
@@ -90,8 +87,8 @@ def verify(
     """Whose model it is, and what in it is not as it was signed.
 
     `ignored` are paths below the model that need not be signed; `now` is the time at which certificates must be valid.
-    Raises `Refused` if no trusted signature holds, `UsageError` for files that are not there and for trust in nobody,
-    and what `hashing.digest` raises, to which `reading` goes.
+    `reading` goes to `hashing.digest`. Raises `Refused` if no trusted signature holds or the model cannot be read as
+    the rules of `hashing` want it, and `UsageError` for files that are not there and for trust in nobody.
     """
     path = signature or signature_path(model)
     found = opened(_contents(path), trust, now=now or datetime.datetime.now(datetime.UTC))
