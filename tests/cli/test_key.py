@@ -49,3 +49,12 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "key").symlink_to(tmp_path / "elsewhere")
     assert main(["key", "generate", "-o", str(tmp_path / "key")]) == 2
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_does_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = ["-o", str(tmp_path / "key")]
+    assert main(["key", "export", *output]) == 2
+    assert "--pkcs11" in capsys.readouterr().err
+    assert main(["key", "generate", "--pkcs11", "pkcs11:token=a?module-path=/a", *output]) == 2
+    assert "own tools" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

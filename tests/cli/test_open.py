@@ -13,6 +13,8 @@ from garrison.cli.main import main
 from garrison.provenance.sealing.passphrase import Passphrase
 from garrison.provenance.sealing.sealed_file import seal
 from garrison.provenance.sealing.x25519 import X25519Identity
+from tests.provenance import softhsm
+from tests.provenance.softhsm import PIN, SoftToken
 
 KEY = X25519Identity(bytes(range(32)))
 DATA = bytes(range(256)) * 8000
@@ -115,3 +117,60 @@ def test_a_reader_that_has_gone_is_said() -> None:
     os.close(writing)
     assert done.returncode == 2
     assert done.stderr.count(b"\n") == 1 and b"Broken pipe" in done.stderr
+
+
+def test_a_sealed_directory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "model" / "weights").mkdir(parents=True)
+    (folder / "model" / "weights" / "one").write_bytes(DATA)
+    assert main(["seal", "model/", "-r", str(KEY.recipient)]) == 0
+    (folder / "model").rename(folder / "before")
+    assert main(["open", "model.tar.age", "-i", "key", "--unpack"]) == 0
+    assert (folder / "model" / "weights" / "one").read_bytes() == DATA
+    before = sorted(os.listdir(folder))
+    for arguments, code, said in (
+        (["model.tar.age", "--unpack"], 2, "already"),
+        (["model.tar.age", "--unpack", "--force"], 2, "--force"),
+        (["model.tar.age", "--unpack", "-o", "-"], 2, "directory"),
+        (["model.age", "--unpack"], 2, "-o"),
+        (["model.age", "--unpack", "-o", "new"], 1, "no tar archive"),
+    ):
+        assert main(["open", *arguments, "-i", "key"]) == code
+        assert said in capsys.readouterr().err
+    data = (folder / "model.tar.age").read_bytes()
+    (folder / "cut.tar.age").write_bytes(data[:-1])
+    assert main(["open", "cut.tar.age", "--unpack", "-i", "key"]) == 1
+    assert sorted(os.listdir(folder)) == sorted([*before, "cut.tar.age"])
+
+
+@softhsm.needed
+def test_a_key_in_a_token(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    monkeypatch.setenv("SOFTHSM2_CONF", "")
+    token = SoftToken(tmp_path_factory.mktemp("token"))
+    for label, derive, curve in (
+        ("seal", True, "secp256r1"),
+        ("sign", False, "secp256r1"),
+        ("large", True, "secp384r1"),
+    ):
+        token.generate(label, derive=derive, curve=curve)
+    uri = token.uri(";object=seal")
+    monkeypatch.setenv("GARRISON_PIN", PIN)
+    (folder / "model").write_bytes(b"weights")
+    assert main(["key", "export", "--pkcs11", uri, "-o", "token.pub"]) == 0
+    assert main(["seal", "model", "-R", "token.pub", "-r", str(KEY.recipient), "-o", "both.age"]) == 0
+    for how in (["--pkcs11", uri], ["-i", "key"]):
+        assert main(["open", "both.age", *how, "-o", "-"]) == 0
+    assert main(["open", "model.age", "--pkcs11", uri, "-o", "out"]) == 1
+    for label, said in (("sign", "CKA_DERIVE"), ("large", "not P-256"), ("none", "no private keys")):
+        assert main(["open", "both.age", "--pkcs11", token.uri(f";object={label}"), "-o", "out"]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["key", "export", "--pkcs11", token.uri(";object=large"), "-o", "large.pub"]) == 0
+    assert main(["seal", "model", "-R", "large.pub"]) == 2
+    assert "P-256 alone" in capsys.readouterr().err
+    monkeypatch.setenv("GARRISON_PIN", "4321")
+    assert main(["open", "both.age", "--pkcs11", uri, "-o", "out"]) == 2
+    assert not (folder / "out").exists()

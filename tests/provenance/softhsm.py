@@ -39,6 +39,17 @@ class SoftToken:
         self._run("--import", str(path), "--token", "models", "--label", label, "--id", number)
         path.unlink()
 
+    def generate(self, label: str, *, derive: bool, curve: str = "secp256r1") -> None:
+        """Have the token make a key, which may derive secrets or not."""
+        import pkcs11
+        from pkcs11.util.ec import encode_named_curve_parameters
+
+        uses = pkcs11.MechanismFlag.DERIVE if derive else pkcs11.MechanismFlag.SIGN
+        with pkcs11.lib(LIBRARY).get_token(token_label="models").open(user_pin=PIN, rw=True) as session:
+            named = {pkcs11.Attribute.EC_PARAMS: encode_named_curve_parameters(curve)}
+            domain = session.create_domain_parameters(pkcs11.KeyType.EC, named, local=True)
+            domain.generate_keypair(store=True, label=label, capabilities=uses)
+
     @staticmethod
     def uri(more: str = "", *, path: str = "token=models", library: str = LIBRARY) -> str:
         return f"pkcs11:{path}{more}?module-path={library}"

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from garrison.core.errors import UsageError
 from garrison.provenance.keys import WrongPassphrase, same, verified
-from garrison.provenance.tokens import TokenSigner, TokenURI, opened_token, parsed
+from garrison.provenance.tokens import TokenAgreement, TokenSigner, TokenURI, opened_token, parsed
 from tests.provenance import softhsm
 from tests.provenance.softhsm import PIN, SoftToken
 
@@ -26,6 +26,8 @@ def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SoftToken]:
         made.add(KEYS["01"], "twice", "0a")
         made.add(KEYS["02"], "twice", "0b")
         made.add(rsa.generate_private_key(65537, 2048), "rsa", "0c")
+        made.generate("agrees", derive=True)
+        made.generate("signs", derive=False)
         yield made
 
 
@@ -42,6 +44,21 @@ def test_a_key_in_a_token_signs_as_its_public_half_verifies(number: str, more: s
         assert same(signer.public_key, KEYS[number].public_key())
         assert verified(signer.public_key, signer.sign(b"model"), b"model")
         assert not verified(signer.public_key, signer.sign(b"model"), b"other")
+
+
+@softhsm.needed
+def test_a_key_in_a_token_agrees_as_its_public_half_does(token: SoftToken) -> None:
+    with opened_token(token.uri(";object=agrees"), ask) as opened:
+        agreement = TokenAgreement(opened)
+        for _ in range(3):
+            peer = ec.generate_private_key(ec.SECP256R1())
+            assert agreement.exchange(peer.public_key()) == peer.exchange(ec.ECDH(), agreement.public_key)
+
+
+@softhsm.needed
+def test_a_key_that_may_not_agree_is_refused(token: SoftToken) -> None:
+    with pytest.raises(UsageError, match="CKA_DERIVE"), opened_token(token.uri(";object=signs"), ask) as opened:
+        TokenAgreement(opened)
 
 
 @softhsm.needed

@@ -1,13 +1,15 @@
 """Encrypt a file in the age format, for recipients by their keys or for whoever knows a passphrase."""
 
+import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from garrison.cli import exits
 from garrison.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
+    import contextlib
 
     from garrison.cli.arguments import Parser
     from garrison.provenance.sealing.stanzas import Recipient
@@ -15,29 +17,53 @@ if TYPE_CHECKING:
 
 def configure(parser: "Parser") -> None:
     add = parser.add_argument
-    add("path", metavar="PATH", help="a file, or `-` for standard input")
+    add("path", metavar="PATH", help="a file, a directory (it becomes a tar archive), or `-` for standard input")
     add("--recipient", "-r", action="append", default=[], metavar="KEY", help="who may open it: age1…, again for more")
     add("--recipients", "-R", action="append", default=[], metavar="FILE", help="a file of recipients, one a line")
     add("--passphrase", "-p", action="store_true", help="a passphrase opens it, from $GARRISON_PASSPHRASE or asked for")
-    add("--output", "-o", metavar="FILE", help="the sealed file, or `-` (default: PATH.age; `-` for standard input)")
+    add(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="the sealed file, or `-` (default: PATH.age or PATH.tar.age, and `-` for `-`)",
+    )
     add("--armor", "-a", action="store_true", help="write text instead of bytes")
     add("--force", action="store_true", help="replace the output if it is there already")
 
 
 def run(arguments: "argparse.Namespace") -> int:
-    from garrison.cli.sealed_streams import input_from, output_to
+    from garrison.cli.sealed_streams import output_to
     from garrison.provenance.sealing.header import check
     from garrison.provenance.sealing.sealed_file import seal
 
     recipients = _recipients(arguments)
     check(recipients)
     path = arguments.path
-    output = arguments.output or ("-" if path == "-" else f"{path}.age")
-    with input_from(path) as source, output_to(output, force=arguments.force, text=arguments.armor) as target:
+    output = arguments.output or _default(path)
+    with _input(path) as source, output_to(output, force=arguments.force, text=arguments.armor) as target:
         seal(source, target, recipients, armored=arguments.armor)
     if output != "-":
         _say(output, "a passphrase" if arguments.passphrase else _count(len(recipients)))
     return exits.PASSED
+
+
+def _input(path: str) -> "contextlib.AbstractContextManager[BinaryIO]":
+    """A file; of a directory, the archive."""
+    if path != "-" and os.path.isdir(path):
+        import io
+
+        from garrison.provenance.sealing.archives import Packed
+
+        return cast("BinaryIO", io.BufferedReader(Packed(path)))
+    from garrison.cli.sealed_streams import input_from
+
+    return input_from(path)
+
+
+def _default(path: str) -> str:
+    if path == "-":
+        return "-"
+    return f"{path.rstrip(os.sep) or path}.tar.age" if os.path.isdir(path) else f"{path}.age"
 
 
 def _recipients(arguments: "argparse.Namespace") -> "list[Recipient]":

@@ -132,7 +132,7 @@ class TokenSigner:
 
         with _told():
             self._key = token.named(pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.KeyType.EC)
-            self._public = _public_half(token)
+            self._public = public_half(token)
 
     @property
     def public_key(self) -> "EllipticCurvePublicKey":
@@ -150,6 +150,41 @@ class TokenSigner:
             raw = self._key.sign(digest.finalize(), mechanism=pkcs11.Mechanism.ECDSA)
         half = len(raw) // 2
         return encode_dss_signature(int.from_bytes(raw[:half]), int.from_bytes(raw[half:]))
+
+
+class TokenAgreement:
+    """Agrees on secrets with a key on an elliptic curve that lies in a token (ECDH)."""
+
+    def __init__(self, token: Token) -> None:
+        """Raises `UsageError` like `TokenSigner`, and for a key that may not be used so."""
+        import pkcs11
+
+        with _told():
+            self._key = token.named(pkcs11.ObjectClass.PRIVATE_KEY, pkcs11.KeyType.EC)
+            if not isinstance(self._key, pkcs11.DeriveMixin):
+                raise UsageError("the token's key is not meant to agree on secrets: it was made without CKA_DERIVE")
+            self._public = public_half(token)
+
+    @property
+    def public_key(self) -> "EllipticCurvePublicKey":
+        return self._public
+
+    def exchange(self, peer: "EllipticCurvePublicKey") -> bytes:
+        """The x-coordinate that the agreement with `peer` ends in. Raises `UsageError` where the token refuses."""
+        import pkcs11
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        point = peer.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+        size = (self._public.curve.key_size + 7) // 8
+        with _told():
+            agreed = self._key.derive_key(
+                pkcs11.KeyType.GENERIC_SECRET,
+                size * 8,
+                mechanism_param=(pkcs11.KDF.NULL, None, point),
+                store=False,
+                template={pkcs11.Attribute.SENSITIVE: False, pkcs11.Attribute.EXTRACTABLE: True},
+            )
+            return bytes(agreed[pkcs11.Attribute.VALUE])
 
 
 def _attribute(part: str) -> tuple[str, bytes]:
@@ -193,7 +228,8 @@ def _pin_of(source: str) -> str:
     )
 
 
-def _public_half(token: Token) -> "EllipticCurvePublicKey":
+def public_half(token: Token) -> "EllipticCurvePublicKey":
+    """The public key of the pair that the token's URI names. Raises `UsageError`."""
     import pkcs11
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
     from cryptography.hazmat.primitives.serialization import load_der_public_key

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from garrison.core.errors import UsageError
+from garrison.provenance.keys import contents, load_public_key
 from garrison.provenance.sealing import hybrid, tagged, x25519
 from garrison.provenance.sealing.armor import BEGIN
 from garrison.provenance.sealing.encoding import bech32_bytes
@@ -17,8 +18,6 @@ from garrison.provenance.trust import Refused
 if TYPE_CHECKING:
     from garrison.provenance.sealing.stanzas import Identity, Recipient
 
-_FILE_BYTES = 1 << 20
-"""The longest file of keys."""
 Key = TypeVar("Key")
 
 KeyPair = x25519.X25519Identity | hybrid.HybridIdentity
@@ -96,8 +95,20 @@ def _what(prefix: str) -> str:
 
 
 def recipients_file(path: str) -> "list[Recipient]":
-    """The recipients in a file, one a line. Raises `UsageError`."""
-    return [_placed(path, number, recipient, line) for number, line in _lines(path, _contents(path))]
+    """The recipients in a file, one a line; or one as a public key on P-256 in PEM. Raises `UsageError`."""
+    data = contents(path)
+    if b"-----BEGIN PUBLIC KEY-----" in data:
+        return [_of_public_key(path)]
+    return [_placed(path, number, recipient, line) for number, line in _lines(path, data)]
+
+
+def _of_public_key(path: str) -> "Recipient":
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+    key = load_public_key(path)
+    if not isinstance(key, EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+        raise UsageError(f"{path}: files are sealed for public keys on P-256 alone")
+    return tagged.TaggedRecipient(key)
 
 
 def identity_file(path: str, passphrase: Callable[[], bytes | None]) -> "list[Identity]":
@@ -105,7 +116,7 @@ def identity_file(path: str, passphrase: Callable[[], bytes | None]) -> "list[Id
 
     Raises `UsageError`.
     """
-    data = _contents(path)
+    data = contents(path)
     if data.startswith(ANY_VERSION) or data.lstrip().startswith(BEGIN):
         data = _unsealed(path, data, passphrase)
     return [_placed(path, number, identity, line) for number, line in _lines(path, data)]
@@ -140,14 +151,3 @@ def _lines(path: str, data: bytes) -> Iterator[tuple[int, str]]:
     if not found:
         raise UsageError(f"{path}: there is no key in it")
     return iter(found)
-
-
-def _contents(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_FILE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    if len(data) > _FILE_BYTES:
-        raise UsageError(f"{path}: longer than a file of keys can be")
-    return data

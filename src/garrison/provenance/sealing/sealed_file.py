@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 
 from garrison.provenance.sealing import header, payload
 from garrison.provenance.sealing.armor import BEGIN, Armored, Unarmored, is_armored
+from garrison.provenance.sealing.header import Header
 from garrison.provenance.sealing.refusals import MalformedArmor
 from garrison.provenance.sealing.stanzas import FILE_KEY, Identity, Recipient
 from garrison.provenance.sealing.writing import write_all
@@ -39,11 +40,21 @@ def unseal(source: BinaryIO, target: BinaryIO, identities: Sequence[Identity]) -
     Nothing is written that was not authenticated. That it is whole is known only when this returns. Raises `Refused`,
     of the kinds in `refusals`.
     """
+    head, _, payload_file = header_of(source)
+    key = header.file_key(head, identities)
+    payload.unsealed(payload_file, target, key)
+
+
+def header_of(source: BinaryIO) -> tuple[Header, bool, BinaryIO]:
+    """The header, whether it is armored, and what the payload is read from; no key is needed.
+
+    Raises `MalformedHeader` and `MalformedArmor`.
+    """
     first = source.readline(_FIRST)
-    if is_armored(first):
+    armored = is_armored(first)
+    if armored:
         source = cast("BinaryIO", io.BufferedReader(Unarmored(source, first), payload.CHUNK))
         first = source.readline(_FIRST)
     elif not first.startswith(header.ANY_VERSION) and BEGIN in first + source.read(_FIRST):
         raise MalformedArmor("something stands before its armor")
-    key = header.file_key(header.read(source, first), identities)
-    payload.unsealed(source, target, key)
+    return header.read(source, first), armored, source

@@ -72,12 +72,9 @@ class TaggedRecipient:
 
 class TaggedIdentity:
     def __init__(self, agreement: KeyAgreement) -> None:
-        self._agreement = agreement
-
-    @property
-    def recipient(self) -> TaggedRecipient:
         """Raises `ValueError` for a key on another curve."""
-        return TaggedRecipient(self._agreement.public_key)
+        self.recipient = TaggedRecipient(agreement.public_key)
+        self._agreement = agreement
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
         from cryptography.exceptions import InvalidTag

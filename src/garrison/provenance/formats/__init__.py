@@ -1,0 +1,1 @@
+"""Extractors of the formats that this room knows, one a module."""
