@@ -1,5 +1,6 @@
 """A worker in the jail keeps what it needs and loses everything else."""
 
+import mmap
 import os
 import socket
 import sys
@@ -47,6 +48,12 @@ def test_open_descriptors_stay_readable(tmp_path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     assert jailed(lambda: os.pread(descriptor, 7, 0)) == "done"
     os.close(descriptor)
+
+
+def test_what_was_mapped_before_is_not_counted() -> None:
+    with mmap.mmap(-1, 4 * GIB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ):
+        assert jailed(lambda: bytearray(GIB // 2)) == "done"
+        assert jailed(lambda: bytearray(2 * GIB)) == "MemoryError"
 
 
 def test_modules_can_still_be_imported() -> None:

@@ -12,7 +12,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Time for one top-level file, to which `seconds_per_gib` is added for its size."""
     seconds_per_gib: float = 30.0
     memory: int = 2048 * MIB
-    """Address space of one worker process, bytes."""
+    """Address space of one worker process beyond what it starts with, bytes."""
     depth: int = 12
     """Containers inside containers."""
     members: int = 100_000

@@ -45,7 +45,7 @@ _SECCOMP_KILL = 0x80000000
 def lock(memory: int) -> list[str]:
     """Lock this process in and return what the system could not give, in words.
 
-    `memory` bounds the address space, in bytes. Descriptors that are already open stay usable.
+    `memory` bounds how far the address space may still grow, in bytes. Descriptors that are already open stay usable.
     """
     missing = _limit_resources(memory)
     if not sys.platform.startswith("linux"):
@@ -65,7 +65,7 @@ def _limit_resources(memory: int) -> list[str]:
 
     missing = []
     for what, value in (
-        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_AS, _mapped() + memory),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
     ):
@@ -76,6 +76,15 @@ def _limit_resources(memory: int) -> list[str]:
         except (ValueError, OSError) as error:
             missing.append(f"resource limit not set: {error}")
     return missing
+
+
+def _mapped() -> int:
+    """Bytes of address space in use: in a fork of a process with large libraries more than any one file may cost."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux
+        return 0
 
 
 def _python_files() -> Iterable[str]:
