@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -203,6 +204,49 @@ def _report() -> str:
     return "".join(parts)
 
 
+def _predicates() -> str:
+    """The fields of garrison's own predicates, and of what is in them."""
+    import msgspec
+
+    from garrison.provenance.attestations import predicates
+
+    parts = []
+    names = ("Scan", "Robustness", "Approval", "Version", "Tool", "Counts", "Examined", "Checked", "Report")
+    for name in (*names, "Dataset", "Measurement"):
+        kind = getattr(predicates, name)
+        uri = next((f"\nType: `{uri}`\n" for uri, one in predicates.PREDICATES.items() if one is kind), "")
+        described = {
+            field: said
+            for owner in ("Predicate", name)
+            for field, _, _, said in _fields("provenance/attestations/predicates.py", owner)
+        }
+        (_,), components = msgspec.json.schema_components([kind])
+        properties = components[name]["properties"]
+        rows = []
+        for field in msgspec.structs.fields(kind):
+            value = _json_type(properties[field.encode_name]) + ("" if field.required else ", optional")
+            rows.append((f"`{field.encode_name}`", value, described[field.name]))
+        said = " ".join((kind.__doc__ or "").split())
+        parts.append(f"\n### {name}\n{uri}\n{said}\n{_table(('Field', 'Value', 'Meaning'), rows)}")
+    return "".join(parts)
+
+
+def _json_type(schema: dict[str, Any]) -> str:
+    """What JSON Schema says of a value, in a word or two."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return "severity" if name == "Severity" else f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return _json_type(next(one for one in schema["anyOf"] if one.get("type") != "null"))
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"] if value is not None)
+    if schema.get("format") == "date-time":
+        return "time"
+    if schema["type"] == "array":
+        return f"list: {_json_type(schema['items'])}"
+    return {"string": "text", "integer": "whole number", "boolean": "true or false"}.get(schema["type"], schema["type"])
+
+
 def _facts() -> str:
     tree = ast.parse((ROOT / "src/garrison/core/facts.py").read_text())
     rows = [
@@ -257,6 +301,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "overrides": _overrides,
     "limits": _limits,
     "report": _report,
+    "predicates": _predicates,
     "facts": _facts,
     "threats": _threats,
     "decisions": _decisions,

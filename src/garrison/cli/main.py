@@ -15,6 +15,7 @@ COMMANDS = {
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
     "sign": "sign models",
     "verify": "verify that models are as somebody who is trusted signed them",
+    "attest": "say what is known of models, signed, and verify what was said",
     "key": "make keys",
     "seal": "encrypt a file for those who may open it, in the age format",
     "open": "decrypt a sealed file, whole and unaltered or not at all",

@@ -23,6 +23,8 @@ VERSION = "https://garrison/attestations/version/v1"
 TRAINING_BUILD = "https://garrison/attestations/training/v1"
 """The `buildType` of a provenance that says how a model was trained."""
 
+REPORT_LENGTH = 64 << 20
+"""Characters of a report that an attestation can hold."""
 _MOST = (1 << 63) - 1
 Time = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
@@ -52,6 +54,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A program."""
+
     name: Text
     version: Text
 
@@ -128,8 +132,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     digest: Digests
     """Of its JSON."""
     schema_version: Text
-    content: Annotated[str, msgspec.Meta(max_length=64 << 20)] = ""
-    """The JSON itself, where it was asked for."""
+    content: Annotated[str, msgspec.Meta(max_length=REPORT_LENGTH)] = ""
+    """The JSON itself, where the scan was done to be attested; absent where it is somewhere else, or too long."""
 
 
 class Scan(Predicate, frozen=True, kw_only=True):
@@ -198,8 +202,12 @@ class Measurement(
 
 
 class Dataset(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data that a measurement was made with."""
+
     name: Text
+    """What the measurements call it."""
     digest: Digests
+    """In lower-case hexadecimal, by algorithm as in in-toto's digest sets."""
 
 
 class Robustness(Predicate, frozen=True, kw_only=True):
