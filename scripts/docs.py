@@ -264,6 +264,22 @@ def _threats() -> str:
     return _table(("Framework", "By", "Ids"), rows)
 
 
+def _alterations() -> str:
+    sys.path.insert(0, str(ROOT))  # the tables are the tests' own
+    from tests.provenance.alterations import tables
+
+    parts = []
+    for table in tables():
+        rows = [(_one_line(what), "refused") for what in table.refused]
+        rows += [(_one_line(what), "holds, since this says nothing") for what in table.harmless]
+        parts.append(f"\n## {table.title}\n\n{table.about}\n{_table(('What was altered', 'Outcome'), rows)}")
+    return "".join(parts)
+
+
+def _one_line(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
 def _decisions() -> str:
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     titles = [(page.name, page.read_text().partition("\n")[0].removeprefix("# ")) for page in pages]
@@ -305,6 +321,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "facts": _facts,
     "threats": _threats,
     "decisions": _decisions,
+    "alterations": _alterations,
 }
 
 

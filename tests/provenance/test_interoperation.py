@@ -1,5 +1,7 @@
 """Both ways with the real `model_signing`: what garrison signs it verifies, and what it signs garrison verifies."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,17 @@ def test_links(one: Bench) -> None:
     theirs(one).set_hashing_config(their_way).verify(one.model, one.signature)
     config = signing.Config().use_elliptic_key_signer(private_key=one.path("key"))
     config.set_hashing_config(their_way).sign(one.model, one.signature)
+    assert one.verify().holds
+
+
+def test_their_command_line(one: Bench) -> None:
+    """It hashes with SHA-256, whatever the bundle says."""
+    one.signature = one.model / "model.sig"
+    one.sign(serialization=Serialization(algorithm="sha256", ignored=GIT))
+    place = [str(one.model), "--signature", str(one.signature)]
+    for command in (["verify", "key", "--public_key", "key.pub"], ["sign", "key", "--private_key", "key"]):
+        whole = [sys.executable, "-m", "model_signing", *command, *place]
+        subprocess.run(whole, cwd=one.directory, check=True, capture_output=True)
     assert one.verify().holds
 
 

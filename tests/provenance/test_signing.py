@@ -28,7 +28,11 @@ def trust(tmp_path: Path) -> Trust:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
+    return made(tmp_path / "model")
+
+
+def made(folder: Path) -> Path:
+    """A small model with an empty file and a directory in it."""
     (folder / "tokenizer").mkdir(parents=True)
     (folder / "weights.bin").write_bytes(b"\x01" * 1000)
     (folder / "config.json").write_text("{}")
@@ -98,19 +102,22 @@ def swap(one: Path, other: Path) -> None:
 
 
 ALTERATIONS: dict[str, tuple[Any, Difference]] = {
-    "a bit flipped": (
+    "with a bit flipped": (
         lambda m: (m / "weights.bin").write_bytes(b"\x01" * 999 + b"\0"),
         Difference(changed=("weights.bin",)),
     ),
     "cut short": (lambda m: os.truncate(m / "weights.bin", 999), Difference(changed=("weights.bin",))),
     "emptied": (lambda m: os.truncate(m / "weights.bin", 0), Difference(changed=("weights.bin",))),
-    "something appended": (lambda m: os.truncate(m / "weights.bin", 1001), Difference(changed=("weights.bin",))),
-    "the empty one filled": (lambda m: (m / "empty").write_text("x"), Difference(changed=("empty",))),
+    "with something appended": (lambda m: os.truncate(m / "weights.bin", 1001), Difference(changed=("weights.bin",))),
+    "that was empty, filled": (lambda m: (m / "empty").write_text("x"), Difference(changed=("empty",))),
     "removed": (lambda m: (m / "config.json").unlink(), Difference(missing=("config.json",))),
-    "the empty one removed": (lambda m: (m / "empty").unlink(), Difference(missing=("empty",))),
+    "that was empty, removed": (lambda m: (m / "empty").unlink(), Difference(missing=("empty",))),
     "added": (lambda m: (m / "code.py").write_text("1"), Difference(added=("code.py",))),
-    "an empty one added": (lambda m: (m / "__init__.py").touch(), Difference(added=("__init__.py",))),
-    "added with Git's name": (lambda m: (m / "tokenizer/.git").write_text("1"), Difference(added=("tokenizer/.git",))),
+    "that is empty, added": (lambda m: (m / "__init__.py").touch(), Difference(added=("__init__.py",))),
+    "added with Git's name, further down": (
+        lambda m: (m / "tokenizer/.git").write_text("1"),
+        Difference(added=("tokenizer/.git",)),
+    ),
     "renamed": (
         lambda m: (m / "config.json").rename(m / "confiG.json"),
         Difference(missing=("config.json",), added=("confiG.json",)),
@@ -119,7 +126,10 @@ ALTERATIONS: dict[str, tuple[Any, Difference]] = {
         lambda m: (m / "config.json").rename(m / "tokenizer/config.json"),
         Difference(missing=("config.json",), added=("tokenizer/config.json",)),
     ),
-    "swapped": (lambda m: swap(m / "config.json", m / "empty"), Difference(changed=("config.json", "empty"))),
+    "exchanged with another": (
+        lambda m: swap(m / "config.json", m / "empty"),
+        Difference(changed=("config.json", "empty")),
+    ),
 }
 
 

@@ -21,7 +21,12 @@ def configure(parser: "Parser") -> None:
         "--signature", metavar="FILE", help="the signature (default: model.sig in a directory, MODEL.sig beside a file)"
     )
     signing_options.add_reading(parser)
-    add("--algorithm", choices=("blake3", "sha256", "blake2b"), default="blake3", help="how files are hashed")
+    add(
+        "--algorithm",
+        choices=("blake3", "sha256", "blake2b"),
+        default="blake3",
+        help="how files are hashed (default: blake3)",
+    )
     add("--follow-symlinks", action="store_true", help="let links stand for what they lead to, within the model")
     signing_options.add_signer(parser)
 
@@ -55,6 +60,6 @@ def run(arguments: "argparse.Namespace") -> int:
     if not arguments.quiet:
         files = signing_options.counted(signed.manifest)
         terminal.write(f"signed: {printable(arguments.model)}, {files}, in {printable(path)}\n")
-        for name in signed.manifest.passed_over:
+        for name in signed.passed_over:
             terminal.write(f"not signed: {printable(name)}\n")
     return exits.PASSED

@@ -30,6 +30,8 @@ SIGNATURE_NAME = "model.sig"
 class Signed(msgspec.Struct, frozen=True, kw_only=True):
     bundle: bytes
     manifest: Manifest
+    passed_over: tuple[str, ...]
+    """Paths in the model that the signature does not cover; its own file is none of them."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +74,9 @@ def sign(
         serialization = msgspec.structs.replace(serialization, ignored=ignored)
     (manifest,) = digest(model, [serialization], **reading)
     model_statement.check(manifest)
-    return Signed(bundle=write(model_statement.written(manifest), signer), manifest=manifest)
+    bundle = write(model_statement.written(manifest), signer)
+    passed_over = tuple(name for name in manifest.passed_over if name != excluded)
+    return Signed(bundle=bundle, manifest=manifest, passed_over=passed_over)
 
 
 def verify(

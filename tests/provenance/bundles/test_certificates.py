@@ -268,3 +268,21 @@ def test_a_longer_chain_than_anyone_has(tmp_path: Path) -> None:
 def test_keys_for_attestations_only(tmp_path: Path) -> None:
     holder = ROOT.signer(key=ed25519.Ed25519PrivateKey.generate())
     assert found(bundle(holder), tmp_path)
+
+
+def test_a_certificate_whose_signature_ends_within_a_byte(tmp_path: Path) -> None:
+    """Its last bits can be zero, and then be left out without a change to what is checked."""
+    while (holder := ROOT.signer()).certificate.signature[-1] & 1:
+        pass
+    signature = holder.certificate.signature
+    altered = holder.der.removesuffix(b"\0" + signature) + b"\1" + signature
+    with pytest.raises(Refused, match="within a byte"):
+        found(bundle(holder).replace(base64(holder.der), base64(altered)), tmp_path)
+
+
+@pytest.mark.parametrize("version", [b"\x00", b"\x01", b"\x03", b"\x12"])
+def test_a_certificate_of_another_version(version: bytes, tmp_path: Path) -> None:
+    holder = ROOT.signer()
+    altered = holder.der.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01" + version)
+    with pytest.raises(Refused):
+        found(bundle(holder).replace(base64(holder.der), base64(altered)), tmp_path)

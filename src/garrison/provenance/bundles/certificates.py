@@ -49,18 +49,29 @@ def vouched(chain: "Sequence[bytes]", authorities: str, pattern: str, now: datet
     `chain` is in DER, the signer's first; `authorities` is a file of certificates in PEM; `pattern` is a shell pattern.
     Raises `Refused`, and `UsageError` for authorities that cannot be read.
     """
-    from cryptography import x509
-    from cryptography.x509 import verification
-
     roots = _certificates_in(authorities)
     if not chain:
         raise Refused("signed without a certificate")
+    # Over bytes that an attacker chose, the library may raise anything; whatever it is, it is no yes.
     try:
-        first, *rest = map(x509.load_der_x509_certificate, chain)
-    except ValueError as error:
-        raise Refused(f"a certificate that cannot be read: {error}") from None
-    for certificate in (first, *rest):
+        return _vouched(chain, roots, pattern, now)
+    except Refused:
+        raise
+    except Exception as error:
+        raise Refused(f"a certificate that cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _vouched(
+    chain: "Sequence[bytes]", roots: "list[x509.Certificate]", pattern: str, now: datetime.datetime
+) -> Vouched:
+    from cryptography import x509
+    from cryptography.x509 import verification
+
+    first, *rest = map(x509.load_der_x509_certificate, chain)
+    for certificate, der in zip((first, *rest), chain, strict=True):
         _check_valid(certificate, now)
+        if not der.endswith(b"\0" + certificate.signature):
+            raise Refused(f"the certificate of {_named(certificate)} ends within a byte, where nobody would look")
     key = supported_key(first)
     verifier = (
         verification.PolicyBuilder()
@@ -87,26 +98,22 @@ def matching_name(certificate: "x509.Certificate", pattern: str) -> str:
 
 
 def names_of(certificate: "x509.Certificate") -> list[str]:
-    """Its subject alternative names that are text; its common name if it has none. Raises `Refused`."""
+    """Its subject alternative names that are text; its common name if it has none."""
     from cryptography import x509
 
     try:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return [str(name.value) for name in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    except ValueError as error:
-        raise Refused(f"a certificate with extensions that cannot be read: {error}") from None
     kinds = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
     return [name.value for name in alternatives if isinstance(name, kinds)]
 
 
 def supported_key(certificate: "x509.Certificate") -> "PublicKey":
     """The certificate's key. Raises `Refused` if nothing here signs with such a key."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-
     try:
         return supported(certificate.public_key(), "the certificate's key")
-    except (UsageError, ValueError, UnsupportedAlgorithm) as error:
+    except UsageError as error:
         raise Refused(str(error)) from None
 
 
