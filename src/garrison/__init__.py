@@ -9,7 +9,7 @@ report.decision.allowed
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["LoadRefused", "Policy", "Report", "__version__", "describe", "load", "scan"]
+__all__ = ["LoadRefused", "Policy", "Report", "__version__", "describe", "load", "protect", "scan"]
 
 if TYPE_CHECKING:
     from garrison.artifacts.loading.refusal import LoadRefused
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from garrison.core.report import Report
     from garrison.describing import describe
     from garrison.loading import load
+    from garrison.protect import protect
     from garrison.scanning import scan
 
 
@@ -30,8 +31,10 @@ def __getattr__(name: str) -> object:
         "load": "garrison.loading",
         "scan": "garrison.scanning",
     }
-    if name not in homes:
+    if name not in homes and name != "protect":
         raise AttributeError(f"module 'garrison' has no attribute {name!r}")
     import importlib
 
+    if name == "protect":
+        return importlib.import_module("garrison.protect")  # a module that can be called, and that can be run
     return getattr(importlib.import_module(homes[name]), name)

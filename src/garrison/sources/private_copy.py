@@ -36,8 +36,8 @@ class PrivateCopy:
         self.size = 0
 
     @classmethod
-    def of(cls, path: str) -> Self:
-        """A copy of a regular file; links are followed, once.
+    def of(cls, path: str, *, in_memory: bool = True) -> Self:
+        """A copy of a regular file; links are followed, once. Without `in_memory` it is a file with a real path.
 
         Raises `UsageError` for what is no regular file or cannot be read.
         """
@@ -50,21 +50,21 @@ class PrivateCopy:
             os.close(descriptor)
             raise UsageError(f"{path}: not a regular file")
         with open(descriptor, "rb", buffering=0) as file:
-            return cls.of_stream(file, path, status.st_size)
+            return cls.of_stream(file, path, status.st_size, in_memory=in_memory)
 
     @classmethod
-    def of_stream(cls, stream: "IO[bytes]", name: str, size: int) -> Self:
+    def of_stream(cls, stream: "IO[bytes]", name: str, size: int, *, in_memory: bool = True) -> Self:
         """A copy of the next `size` bytes of a stream, or of fewer if it ends before."""
         copy = cls(name)
         try:
-            copy._fill(stream, size)
+            copy._fill(stream, size, in_memory)
         except BaseException:
             copy.close()
             raise
         return copy
 
-    def _fill(self, stream: "IO[bytes]", size: int) -> None:
-        if _SEALED and size <= min(_IN_MEMORY, _free_memory() // _SHARE):
+    def _fill(self, stream: "IO[bytes]", size: int, in_memory: bool) -> None:
+        if in_memory and _SEALED and size <= min(_IN_MEMORY, _free_memory() // _SHARE):
             writing = os.memfd_create("garrison", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             with open(writing, "wb", buffering=0) as target:
                 self.size = _copy(stream, target, size)

@@ -1,7 +1,6 @@
 """Keras models, in safe mode."""
 
 import os
-import shutil
 
 from garrison.artifacts.loading.admission import Admitted, Options
 from garrison.sources.private_copy import PrivateCopy
@@ -14,7 +13,7 @@ def load(copy: PrivateCopy, admitted: Admitted, options: Options) -> object:
     if "keras" in admitted.formats:
         name = f"{copy.path}.keras"
         os.symlink(copy.path, name)
-    else:
-        name = f"{copy.path}.h5"
-        shutil.copyfile(copy.path, name)  # h5py asks for the real path, and a file in memory has none
-    return keras.saving.load_model(name, safe_mode=True)
+        return keras.saving.load_model(name, safe_mode=True)
+    # h5py asks for the real path, and a file in memory has none.
+    with copy.open() as file, PrivateCopy.of_stream(file, "model.h5", copy.size, in_memory=False) as real:
+        return keras.saving.load_model(real.path, safe_mode=True)

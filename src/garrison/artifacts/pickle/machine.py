@@ -182,6 +182,12 @@ class Machine:
             return self.data[start : start + length]
         return self.reader.pread(offset, length)
 
+    def forget_window(self) -> None:
+        """Read anew what was read ahead."""
+        self.data = b""
+        self.base = 0
+        self._final = False
+
     def share(self, other: "Machine") -> None:
         """Use another machine's containers, so that values of its memo mean the same here."""
         self.weights = other.weights

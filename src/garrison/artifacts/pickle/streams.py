@@ -58,6 +58,12 @@ class Streams:
         self._hidden = 0
         self._variants = 0
 
+    def again(self, context: Context) -> None:
+        """Go on under a new budget, with bytes behind those that were run which may be others than were read ahead."""
+        self.context = context
+        self.machine.check_time = context.check_time
+        self.machine.forget_window()
+
     def one(self, start: int, frame_end: int = 0, memory: Memory | None = None) -> Ending:
         """Run one stream, and again wherever unpicklers disagree about how to read it."""
         machine = self.machine
