@@ -103,7 +103,7 @@ def test_every_file_is_answered_once_and_in_place(tmp_path: Path) -> None:
 def test_one_bad_file_among_good_ones(tmp_path: Path, content: bytes, state: str) -> None:
     results = run(tmp_path, [b"fine"] * 20 + [content] + [b"fine"] * 20)
     assert len(results) == 41
-    assert results[20].examinations[0].state == state
+    assert results[20].examinations[0].state == state, results[20].examinations[0].reason
     assert results[20].examinations[0].reason or state == "examined"
     assert {r.examinations[0].state for r in results if r.number != 20} == {"examined"}
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "bom": "write a bill of materials: models, data sets, packages and files",
     "db": "keep a database of advisories about packages, and say how old it is",
     "host": "record what a host says of itself, for a scan there or elsewhere",
+    "disarm": "rebuild a model as safetensors, without whatever it could do",
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
     "sign": "sign models",
     "verify": "verify that models are as somebody who is trusted signed them",

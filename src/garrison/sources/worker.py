@@ -70,8 +70,8 @@ def run(arguments: list[str]) -> None:
 
 def serve(tasks: socket.socket, results: int, settings: Settings) -> None:
     """Lock this process in, then examine what arrives until the other side closes."""
-    waiting: list[Ready | Result] = [Ready(tuple(_enter_jail(settings.limits.memory)))]
-    _start_timer_handler()
+    waiting: list[Ready | Result] = [Ready(tuple(enter_jail(settings.limits.memory)))]
+    start_timer_handler()
     decoder = msgspec.msgpack.Decoder(list[Task])
     flushed = time.monotonic()
     while True:
@@ -92,7 +92,9 @@ def serve(tasks: socket.socket, results: int, settings: Settings) -> None:
         waiting.clear()
 
 
-def _start_timer_handler() -> None:
+def start_timer_handler() -> None:
+    """Have the alarm raise `LimitExceeded`."""
+
     def expired(_signal: int, _frame: object) -> None:
         raise LimitExceeded("seconds", "took longer than the time limit")
 
@@ -189,7 +191,7 @@ def _encodable(value: Any) -> Any:
     return value
 
 
-def _enter_jail(memory: int) -> list[str]:
+def enter_jail(memory: int) -> list[str]:
     """Cut this process off from the terminal and lock it in; see `garrison.sources.jail.lock`."""
     from garrison.sources.jail import lock
 

@@ -111,10 +111,18 @@ def _behind(source: Source, end: int) -> Extracted:
         yield member
 
 
+def header(reader: Reader) -> tuple[object, tuple[int, ...], bool, int]:
+    """Type and shape of the first array, whether it is in Fortran's order, and where its elements start.
+
+    Raises `Malformed`, `NotUnderstood` and `LimitExceeded`.
+    """
+    version, text, start = _header(reader, 0)
+    return *_fields(text, version), start
+
+
 def structure(reader: Reader) -> tuple[object, tuple[int, ...], int]:
     """The type and shape of the first array, and where its elements start. Raises `Malformed`."""
-    version, header, start = _header(reader, 0)
-    description, shape, _ = _fields(header, version)
+    description, shape, _, start = header(reader)
     return description, shape, start
 
 

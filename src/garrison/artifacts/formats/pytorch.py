@@ -29,10 +29,10 @@ def sniff_zip(source: Source) -> bool:
 
     `torch.jit.load` finds an archive from its end, whatever stands before it.
     """
-    return zip.sniff(source) and _root(zip.directory(source.reader)) is not None
+    return zip.sniff(source) and root_of(zip.directory(source.reader)) is not None
 
 
-def _root(found: zip.Directory) -> str | None:
+def root_of(found: zip.Directory) -> str | None:
     """The folder that holds what is loaded: the one of the first member, if it has a `data.pkl` in any case.
 
     PyTorch's reader takes the folder of the first member, and compares names without regard to case.
@@ -66,7 +66,7 @@ def _names(found: zip.Directory) -> dict[str, zip.Member]:
 def extract_zip(source: Source, context: Context) -> Extracted:
     """State what kind of archive it is, how much data it holds, and what its code does. Raises `Malformed`."""
     found = zip.directory(source.reader)
-    root = _root(found)
+    root = root_of(found)
     if root is None:
         raise Malformed("the archive has no data.pkl")
     prefix = f"{root}/" if root else ""

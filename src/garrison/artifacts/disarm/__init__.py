@@ -1,0 +1,77 @@
+"""Rebuilds a model without whatever it could do: its tensors and plain values as safetensors, and a list of the rest.
+
+from garrison.artifacts.disarm import disarm
+
+outcome = disarm("downloaded/checkpoint.pt", "checkpoint.safetensors")
+outcome.left
+
+Nothing of the file is imported, called or unpickled, and all of it is read in a worker process that can neither write
+nor start anything.
+"""
+
+import os
+import stat
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from garrison.artifacts.disarm.contents import Left
+from garrison.core.errors import ExaminationError, UsageError
+
+if TYPE_CHECKING:
+    from garrison.core.limits import Limits
+
+__all__ = ["Disarmed", "ExaminationError", "Left", "disarm"]
+
+
+class Disarmed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was carried over, and what was not."""
+
+    format: str
+    """What the file was, by the identifier of its format."""
+    tensors: dict[str, str]
+    """Types and shapes by name, as `F32 [3, 4]`."""
+    size: int
+    """Bytes of all tensors."""
+    values: dict[str, Any]
+    """Plain values by name, as JSON has them."""
+    left: tuple[Left, ...]
+    unlisted: int = 0
+    """How much was left beyond what `left` lists."""
+    notes: tuple[str, ...] = ()
+    """What the system could not give the jail."""
+
+
+def disarm(path: str, output: str, *, limits: "Limits | None" = None) -> Disarmed:
+    """Rebuild the model at `path` as the safetensors file `output`.
+
+    Raises `ExaminationError` where nothing can be carried over (no file is written then), `UsageError` where a path
+    cannot be read or written, and `GarrisonError` where a worker fails.
+    """
+    from garrison.artifacts.disarm.writing import write
+    from garrison.core.limits import Limits
+    from garrison.sources.transformation import Errand, Transformation
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be opened: {error.strerror}") from None
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UsageError(f"{path}: is no file")
+        errand = Errand("garrison.artifacts.disarm.rebuilding:rebuild", path, limits or Limits())
+        with Transformation(errand, descriptor) as transformation:
+            plan, size = write(output, iter(transformation))
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+    return Disarmed(
+        format=plan.format,
+        tensors={tensor.name: f"{tensor.dtype} {list(tensor.shape)}" for tensor in plan.tensors},
+        size=size,
+        values=msgspec.json.decode(plan.values, type=dict[str, Any]),
+        left=tuple(plan.left),
+        unlisted=plan.unlisted,
+        notes=transformation.missing,
+    )
