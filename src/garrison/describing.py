@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from garrison.core.errors import UsageError
+from garrison.core.facts import Package
 from garrison.core.policy import Policy
 from garrison.core.report import Report
 from garrison.reporting.bom.bill import Vocabulary
@@ -49,16 +50,23 @@ def written(report: Report, format: str, *, epoch: int | None = None, called: di
 
     if epoch is not None:
         report = msgspec.structs.replace(report, started=datetime.datetime.fromtimestamp(epoch, datetime.UTC))
-    bill = assemble(report, _vocabulary(), called)
+    bill = assemble(report, _vocabulary(report), called)
     if format == "spdx":
         return spdx.render(bill)
     return cyclonedx.render(bill, format.partition("-")[2] or "1.6")
 
 
-def _vocabulary() -> Vocabulary:
+def _vocabulary(report: Report) -> Vocabulary:
+    from garrison.dependencies.in_use import distribution_of, roots_of
     from garrison.dependencies.licences import expression
-    from garrison.dependencies.purl import InvalidPackageURL, purl
+    from garrison.dependencies.purl import InvalidPackageURL, purl, with_origin
     from garrison.dependencies.specifiers import pinned
+
+    roots = roots_of(report.inventory)
+
+    def location(package: Package, subject: str) -> str:
+        distribution = package.distribution or distribution_of(subject, roots)
+        return with_origin(package.purl, distribution, package.source_name, package.source_version)
 
     def address(ecosystem: str, name: str, version: str) -> str:
         try:
@@ -66,7 +74,7 @@ def _vocabulary() -> Vocabulary:
         except InvalidPackageURL:
             return ""
 
-    return Vocabulary(expression, address, pinned)
+    return Vocabulary(expression, location, address, pinned)
 
 
 def _names(paths: list[str]) -> dict[str, str]:

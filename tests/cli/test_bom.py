@@ -63,4 +63,4 @@ def test_a_place_of_nothing_has_an_empty_bill(models: Path, capsys: pytest.Captu
     assert main(["bom", "models"]) == 0
     assert json.loads(capsys.readouterr().out)["components"] == []
     assert main(["bom", "models", "--format", "spdx"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["@graph"]) == 5
+    assert len(json.loads(capsys.readouterr().out)["@graph"]) == 6

@@ -5,7 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packageurl import PackageURL as Reference
 
-from garrison.dependencies.purl import InvalidPackageURL, normalise_name, osv_ecosystem, parse, purl
+from garrison.dependencies.purl import (
+    InvalidPackageURL,
+    normalise_name,
+    osv_ecosystem,
+    parse,
+    purl,
+    with_origin,
+)
 
 
 @pytest.mark.parametrize(
@@ -146,3 +153,22 @@ def test_any_text_is_a_package_url_or_said_to_be_none(text: str) -> None:
         except InvalidPackageURL:
             continue
         assert str(parse(again)) == again
+
+
+@pytest.mark.parametrize(
+    ("written", "origin", "whole"),
+    [
+        (
+            "pkg:deb/libssl3@3",
+            ("debian:12", "openssl", "1:3"),
+            "pkg:deb/debian/libssl3@3?distro=debian-12&upstream=openssl%401:3",
+        ),
+        ("pkg:deb/ubuntu/a@1?distro=jammy", ("debian:12", "", ""), "pkg:deb/ubuntu/a@1?distro=jammy"),
+        ("pkg:apk/musl@1", ("alpine", "", ""), "pkg:apk/alpine/musl@1?distro=alpine"),
+        ("pkg:rpm/a@1", ("", "b", ""), "pkg:rpm/a@1?upstream=b"),
+        ("pkg:pypi/a@1", ("debian:12", "b", ""), "pkg:pypi/a@1"),
+        ("no address", ("debian:12", "b", ""), "no address"),
+    ],
+)
+def test_packages_of_systems_say_of_which(written: str, origin: tuple[str, str, str], whole: str) -> None:
+    assert with_origin(written, *origin) == whole

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from garrison.artifacts.described import described, text, texts
+from garrison.core.described import described, text, texts
 from garrison.core.facts import Description, Link, Metric
 
 _SETTINGS = {

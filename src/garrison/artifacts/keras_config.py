@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from garrison.artifacts.described import described, text
 from garrison.artifacts.pickle.source_code import bytecode_names, source_names
+from garrison.core.described import described, text
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import AnyFact, Description, EmbeddedCode, Import, Reference
 

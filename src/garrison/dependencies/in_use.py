@@ -4,6 +4,7 @@ import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,6 +12,9 @@ from garrison.core.facts import Examination, OperatingSystem, Package, Requireme
 from garrison.dependencies.purl import InvalidPackageURL, normalise_name, osv_ecosystem, purl
 from garrison.dependencies.python_requirement import named_by_file
 from garrison.dependencies.specifiers import pinned
+
+if TYPE_CHECKING:
+    from garrison.core.report import Item
 
 _SYSTEM = frozenset({"deb", "apk", "rpm"})
 _VERSION = re.compile(r"\d[\w.!+\-]*")
@@ -78,7 +82,7 @@ def packages_in_use(examinations: Sequence[Examination]) -> Packages:
     A requirement without a version counts as definite where a lock file, a constraint or an environment in the same
     directory fixes its version.
     """
-    roots = _roots(examinations)
+    roots = roots_of(examinations)
     definite: dict[tuple[str, str, str, str], list[InUse]] = {}
     asked: dict[tuple[str, str], list[tuple[Requirement, Place]]] = {}
     fixed: set[tuple[str, str]] = set()
@@ -87,6 +91,10 @@ def packages_in_use(examinations: Sequence[Examination]) -> Packages:
             used = None
             if type(fact) is Package:
                 used = _package(fact, examination.subject, roots)
+                if used is None and fact.state == "listed":
+                    ecosystem, name = _listed_as(fact)
+                    plain = Requirement(ecosystem=fact.ecosystem, name=fact.name, place=fact.place)
+                    asked.setdefault((ecosystem, name), []).append((plain, Place(examination.subject, fact.place)))
             elif type(fact) is Requirement:
                 used = _pinned(fact, examination.subject)
                 if used is None and not fact.constraint:
@@ -147,6 +155,13 @@ def known_as(ecosystem: str, name: str) -> tuple[str, str]:
     return "PyPI", _conda().renamed.get(lower.replace("_", "-")) or normalise_name("pypi", name)
 
 
+def _listed_as(fact: Package) -> tuple[str, str]:
+    """What advisories call a package that a bill of materials lists without a version."""
+    if fact.ecosystem in _SYSTEM:
+        return osv_ecosystem(fact.ecosystem, fact.distribution) or "", fact.source_name or fact.name
+    return known_as(fact.ecosystem, fact.name)
+
+
 def _package(fact: Package, subject: str, roots: Sequence[tuple[str, OperatingSystem]]) -> InUse | None:
     if not fact.version:
         return None
@@ -162,7 +177,7 @@ def _package(fact: Package, subject: str, roots: Sequence[tuple[str, OperatingSy
             places=places,
             direct=fact.direct,
         )
-    ecosystem = osv_ecosystem(fact.ecosystem, fact.distribution or _distribution(subject, roots)) or ""
+    ecosystem = osv_ecosystem(fact.ecosystem, fact.distribution or distribution_of(subject, roots)) or ""
     source, version = fact.source_name or fact.name, fact.source_version or fact.version
     signed = _SIGNED.match(source) if fact.ecosystem == "deb" else None
     if signed:
@@ -185,7 +200,7 @@ def _package(fact: Package, subject: str, roots: Sequence[tuple[str, OperatingSy
     )
 
 
-def _roots(examinations: Iterable[Examination]) -> list[tuple[str, OperatingSystem]]:
+def roots_of(examinations: "Iterable[Examination | Item]") -> list[tuple[str, OperatingSystem]]:
     """Operating systems by the path or the container that they are the root of, the longest first."""
     found = [
         (_ROOT.sub("", examination.subject), fact)
@@ -196,7 +211,8 @@ def _roots(examinations: Iterable[Examination]) -> list[tuple[str, OperatingSyst
     return sorted(found, key=lambda item: -len(item[0]))
 
 
-def _distribution(subject: str, roots: Sequence[tuple[str, OperatingSystem]]) -> str:
+def distribution_of(subject: str, roots: Sequence[tuple[str, OperatingSystem]]) -> str:
+    """The distribution whose root a subject lies in, as `debian:12`; empty where none is known."""
     system = next((system for root, system in roots if subject.startswith(root)), None)
     return f"{system.id}:{system.version}" if system else ""
 

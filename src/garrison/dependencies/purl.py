@@ -86,6 +86,26 @@ def purl(
     return _canonical(kind, namespace, name, version, qualifiers or {}, "")
 
 
+def with_origin(text: str, distribution: str, source_name: str, source_version: str) -> str:
+    """The package URL of an operating system's package with its distribution (`debian:12`) and the source package that
+    it was built from, as far as it does not say so itself; any other text as it is.
+    """
+    import msgspec.structs
+
+    try:
+        found = parse(text)
+    except InvalidPackageURL:
+        return text
+    system, _, version = distribution.partition(":")
+    if found.type not in ("deb", "apk", "rpm") or not (system or source_name):
+        return text
+    added = {"distro": f"{system}-{version}" if version else system}
+    if source_name:
+        added["upstream"] = f"{source_name}@{source_version}" if source_version else source_name
+    qualifiers = {**{key: value for key, value in added.items() if value}, **found.qualifiers}
+    return str(msgspec.structs.replace(found, namespace=found.namespace or system, qualifiers=qualifiers))
+
+
 def parse(text: str) -> PackageURL:
     """The parts of a package URL; names are in canonical form, but keep the case where registries tell by it.
 

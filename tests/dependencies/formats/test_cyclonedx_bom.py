@@ -2,10 +2,13 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from garrison.core.facts import Artifact, OperatingSystem, Package
+from garrison.core.facts import Artifact, Description, Link, OperatingSystem, Package
+from garrison.core.judgement import judge
+from garrison.core.policy import Policy
 from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of, worst
 
 SSL = "pkg:deb/debian/libssl3@3.0.11-1?epoch=1&upstream=openssl%403.0.11-1"
@@ -142,12 +145,73 @@ def test_entities_and_depth_are_bounded() -> None:
     assert_no_failure(nested.encode(), "bom.json")
 
 
-def test_what_has_no_name_is_counted() -> None:
-    text = '{"bomFormat": "CycloneDX", "components": [{"type": "library"}, {"purl": "pkg:x"}, 3, {"name": 4}]}'
-    details = [
-        f.details for f in facts_of(text.encode(), "x") if isinstance(f, Artifact) and f.format == "cyclonedx-bom"
-    ]
-    assert details[0]["components without a name"] == 3
+WRONG = {
+    "a component without a name": ({"type": "library"}, "components[1] has no name"),
+    "a component that is a number": (3, "components[1] is no object"),
+    "a name that is a number": ({"name": 4}, "components[1].name is no text"),
+    "a version that is a number": ({"name": "django", "version": 3.2}, "components[1].version is no text"),
+    "a package URL that is a list": ({"name": "django", "purl": ["pkg:pypi/django@3.2"]}, "components[1].purl is no"),
+    "a package URL that is none": ({"name": "django", "version": "3.2", "purl": "django@3.2"}, "begins with 'pkg:'"),
+    "an endless name": ({"name": "d" * 999, "version": "3.2"}, "more than 500 characters"),
+    "components inside that are a text": ({"name": "x", "version": "1", "components": "y"}, "components is no list"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_entries_that_cannot_be_right_leave_the_bill_examined_in_part(wrong: str) -> None:
+    entry, reason = WRONG[wrong]
+    sound = {"type": "library", "name": "numpy", "version": "1.26.4", "purl": "pkg:pypi/numpy@1.26.4"}
+    data = json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [sound, entry]}).encode()
+    last = examine_bytes(data, "bom.json")[-1]
+    assert last.state == "partial" and reason in last.reason
+    assert "pkg:pypi/numpy@1.26.4" in [fact.purl for fact in last.facts if isinstance(fact, Package)]
+    assert "malformed" in {item.rule for item in findings_of(data, "bom.json")}
+
+
+def test_of_many_such_entries_some_are_named_and_all_are_counted() -> None:
+    data = json.dumps({"bomFormat": "CycloneDX", "components": [{"type": "library"}] * 50}).encode()
+    assert examine_bytes(data, "bom.json")[-1].reason.endswith("; and 47 more such entries")
+
+
+def test_a_component_without_a_version_is_not_taken_for_checked() -> None:
+    component = {"type": "library", "name": "django", "purl": "pkg:pypi/django"}
+    data = json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [component]}).encode()
+    _, checks = judge(examine_bytes(data, "bom.json"), Policy())
+    (check,) = (check for check in checks if check.name == "known vulnerabilities")
+    assert check.gap and (check.checked, check.total) == (0, 1)
+
+
+def test_models_and_data_sets_are_described() -> None:
+    net, laion = (fact for fact in facts(BILL) if isinstance(fact, Description))
+    assert net.name == "CompVis/stable-diffusion" and net.licences == ("OpenRAIL",) and net.task == "text-to-image"
+    assert net.approach == "supervised" and net.datasets == ("LAION",) and net.version == "1.4"
+    assert laion.about == "data-set" and laion.name == "LAION"
+    assert laion.links == (Link(role="distribution", target="https://example.org/l"),)
+    assert [fact.task for fact in facts_of(XML.encode(), "bom.xml") if isinstance(fact, Description)] == ["vision"]
+
+
+def test_data_sets_are_named_by_reference_and_hashes_of_models_are_kept() -> None:
+    model = {
+        "type": "machine-learning-model",
+        "name": "net",
+        "hashes": [{"alg": "SHA3-256", "content": "A" * 64}],
+        "modelCard": {
+            "modelParameters": {"datasets": [{"ref": "d"}, {"ref": "nowhere"}]},
+            "considerations": {
+                "environmentalConsiderations": {
+                    "energyConsumptions": [
+                        {"activity": "training", "co2CostEquivalent": {"value": 3.5, "unit": "tCO2eq"}}
+                    ]
+                }
+            },
+        },
+    }
+    bill = {"bomFormat": "CycloneDX", "components": [model, {"type": "data", "bom-ref": "d", "name": "corpus"}]}
+    found = facts(bill)
+    net = next(fact for fact in found if isinstance(fact, Description) and fact.about == "model")
+    assert net.datasets == ("corpus",) and net.emissions == {"training": "3.5 tCO2eq"}
+    details = next(f.details for f in found if isinstance(f, Artifact) and f.format == "machine-learning-model")
+    assert details["hashes"] == "sha3-256:" + "a" * 64
 
 
 KEYS = st.sampled_from(["component", "type", "name", "purl", "licenses", "license", "hashes", "modelCard"])

@@ -127,3 +127,22 @@ def test_all_addresses_of_a_package_count() -> None:
 @pytest.mark.parametrize("text", [json.dumps(DOCUMENT), yaml.safe_dump(DOCUMENT)])
 def test_a_document_that_was_redirected_to_a_file_on_windows_is_read(text: str) -> None:
     assert "numpy" in [f.name for f in facts_of(text.encode("utf-16"), "bill") if type(f) is Package]
+
+
+WRONG = {
+    "a package that is a text": ("numpy", "packages[0] is no object"),
+    "a version that is a number": ({"name": "a", "versionInfo": 2}, "packages[0].versionInfo is no text"),
+    "a package URL that is a number": (
+        {"name": "a", "externalRefs": [{"referenceType": "purl", "referenceLocator": 1}]},
+        "externalRefs[0].referenceLocator is no text",
+    ),
+    "a package URL that is none": ({"name": "a", "versionInfo": "1", "externalRefs": [purl("a@1")]}, "begins with"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_entries_that_cannot_be_right_leave_the_bill_examined_in_part(wrong: str) -> None:
+    entry, reason = WRONG[wrong]
+    data = json.dumps({"spdxVersion": "SPDX-2.3", "packages": [entry]}).encode()
+    last = examine_bytes(data, "a.spdx.json")[-1]
+    assert last.state == "partial" and reason in last.reason

@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 
-from garrison.core.facts import Artifact, Package
-from tests.support import assert_no_failure, damaged, facts_of, findings_of
+from garrison.core.facts import Artifact, Description, Package
+from tests.support import assert_no_failure, damaged, examine_bytes, facts_of, findings_of
 
 
 def related(number: int, kind: str, start: str, end: str) -> dict[str, object]:
@@ -71,3 +72,42 @@ def test_models_and_data_sets_go_to_the_inventory() -> None:
 @given(damaged(TEXT))
 def test_damage_ends_in_a_state(data: bytes) -> None:
     assert_no_failure(data, "x")
+
+
+def test_models_and_data_sets_are_described() -> None:
+    net, texts = (fact for fact in facts_of(TEXT, "x") if isinstance(fact, Description))
+    assert (net.name, net.family, net.architecture, net.licences) == ("net", "transformer", "decoder", ("MIT",))
+    assert texts.about == "data-set" and texts.content == ("text",)
+
+
+def test_a_licence_that_nobody_asserts_hides_none_that_is_declared() -> None:
+    elements = [
+        {"type": "ai_AIPackage", "spdxId": "urn:m", "name": "net"},
+        {
+            "type": "simplelicensing_SimpleLicensingText",
+            "spdxId": "urn:t",
+            "name": "our own",
+            "simplelicensing_licenseText": "words",
+        },
+        related(1, "hasConcludedLicense", "urn:m", "expandedlicensing_NoAssertionLicense"),
+        related(2, "hasDeclaredLicense", "urn:m", "urn:t"),
+    ]
+    data = json.dumps({"@context": DOCUMENT["@context"], "@graph": elements}).encode()
+    (net,) = (fact for fact in facts_of(data, "x") if isinstance(fact, Description))
+    assert net.licences == ("our own",)
+
+
+@pytest.mark.parametrize(
+    ("element", "reason"),
+    [
+        ({"type": "software_Package", "name": "a", "software_packageUrl": 5}, "software_packageUrl is no text"),
+        ({"type": "software_Package", "name": "a", "software_packageVersion": 5}, "packageVersion is no text"),
+        ({"type": "software_Package", "spdxId": "urn:a"}, "has no name"),
+        ({"type": "software_Package", "name": "a", "software_packageUrl": "a@1"}, "begins with 'pkg:'"),
+        (5, "@graph[0] is no object"),
+    ],
+)
+def test_entries_that_cannot_be_right_leave_the_bill_examined_in_part(element: object, reason: str) -> None:
+    data = json.dumps({"@context": DOCUMENT["@context"], "@graph": [element, {"type": "Agent"}]}).encode()
+    last = examine_bytes(data, "x")[-1]
+    assert last.state == "partial" and reason in last.reason

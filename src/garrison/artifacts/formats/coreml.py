@@ -4,9 +4,9 @@ Source: `mlmodel/format/*.proto` of coremltools (Model, NeuralNetwork, CustomMod
 `mlmodel/src/MILBlob/Blob/StorageFormat.hpp` for the file of weights.
 """
 
-from garrison.artifacts.described import described
 from garrison.artifacts.wire.message_shape import fitting
 from garrison.artifacts.wire.protobuf import LENGTH, VARINT, Span, Wire
+from garrison.core.described import described
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Artifact, Operator, Reference
 from garrison.sources.source import Context, Extracted, Source

@@ -10,9 +10,9 @@ import struct
 from typing import Literal
 
 from garrison.artifacts import accounting, metadata_text
-from garrison.artifacts.described import described, texts
 from garrison.artifacts.knowledge import ggml
 from garrison.artifacts.wire.cursor import Cursor
+from garrison.core.described import described, texts
 from garrison.core.errors import ExaminationError, LimitExceeded, Malformed, NotUnderstood
 from garrison.core.facts import Anomaly, Artifact, Description, Link
 from garrison.sources.source import Context, Extracted, Source

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from garrison.artifacts.described import described, text, texts
 from garrison.artifacts.formats.yaml_document import Builder
+from garrison.core.described import described, text, texts
 from garrison.core.errors import Malformed
 from garrison.core.facts import Artifact, Description, Link, Metric, Reference
 from garrison.sources.source import Context, Extracted, Source

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from math import prod
 
 from garrison.artifacts import onnx_interface
-from garrison.artifacts.described import described
 from garrison.artifacts.knowledge.operators import onnx_operators
 from garrison.artifacts.wire.protobuf import LENGTH, VARINT, Span, Wire, shape
+from garrison.core.described import described
 from garrison.core.errors import Malformed
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Import, Operator, Reference
 from garrison.sources.source import Context, Extracted, Source

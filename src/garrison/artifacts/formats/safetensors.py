@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from garrison.artifacts import accounting, metadata_text
-from garrison.artifacts.described import described, text
+from garrison.core.described import described, text
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Artifact, Description, Link
 from garrison.sources.source import Context, Extracted, Source
@@ -31,7 +31,7 @@ _INVENTORY = {
     "ss_network_module": "network_module",
 }
 
-_FRAMEWORKS = {"pt": "pytorch", "tf": "tensorflow", "flax": "flax", "np": "numpy", "mlx": "mlx", "paddle": "paddle"}
+_FRAMEWORKS = {"pt": "torch", "tf": "tensorflow", "flax": "flax", "np": "numpy", "mlx": "mlx", "paddle": "paddle"}
 
 
 def sniff(source: Source) -> bool:

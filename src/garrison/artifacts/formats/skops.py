@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from garrison.artifacts.described import described
+from garrison.core.described import described
 from garrison.core.errors import LimitExceeded, Malformed, NotUnderstood
 from garrison.core.facts import Anomaly, AnyFact, Artifact, Import
 from garrison.sources.containers.zip import Member, directory, open_member

@@ -10,12 +10,12 @@ from itertools import pairwise
 from math import prod
 
 from garrison.artifacts import tensorflow_nodes
-from garrison.artifacts.described import described
 from garrison.artifacts.knowledge.engine_operators import operators
 from garrison.artifacts.knowledge.operators import tensorflow_operators
 from garrison.artifacts.wire import flexbuffers
 from garrison.artifacts.wire.flatbuffers import FlatBuffer, Table
 from garrison.artifacts.wire.protobuf import Wire
+from garrison.core.described import described
 from garrison.core.errors import Malformed
 from garrison.core.facts import AnyFact, Artifact, Operator, Reference
 from garrison.sources.reader import BytesReader

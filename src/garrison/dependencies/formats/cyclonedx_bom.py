@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from garrison.core.errors import LimitExceeded, Malformed
+from garrison.dependencies.cyclonedx_models import HASHES, data_set, licences_of, model, own_properties
 from garrison.dependencies.listed import Details, Listed
 from garrison.dependencies.plain_documents import duplicates, json, plain_head, table, tables, text_of, word, words
 from garrison.dependencies.xml_trees import as_tables
@@ -56,7 +57,8 @@ def extract(source: Source, context: Context) -> Extracted:
     root = table(table(document.get("metadata")).get("component"))
     if root:
         found.details["describes"] = f"{word(root.get('name'))} {word(root.get('version'))}".strip()[:200]
-    components = list(_components(document, root, context))
+    found.texts(root, "metadata.component", "name", "version", "purl")
+    components = list(_components(document, root, context, found))
     graph = _Graph(document, root, components)
     for number, (place, component) in enumerate(components):
         if number % 256 == 0:
@@ -66,18 +68,21 @@ def extract(source: Source, context: Context) -> Extracted:
 
 
 def _components(
-    document: dict[str, Any], root: dict[str, Any], context: Context
+    document: dict[str, Any], root: dict[str, Any], context: Context, found: Listed
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each component with where it stands. The described one counts where it is a package itself."""
     pending: list[tuple[str, dict[str, Any], int]] = []
     if word(root.get("purl")) or word(root.get("type")) == "machine-learning-model":
         yield "metadata.component", root
+    found.entries(root.get("components"), "metadata.component.components")
+    found.entries(document.get("components"), "components")
     pending += [(f"metadata.component.components[{n}]", one, 0) for n, one in enumerate(tables(root.get("components")))]
     pending += [(f"components[{n}]", one, 0) for n, one in enumerate(tables(document.get("components")))]
     pending.reverse()
     while pending:
         place, component, depth = pending.pop()
         yield place, component
+        found.entries(component.get("components"), f"{place}.components")
         inner = tables(component.get("components"))
         if inner and depth >= _DEPTH:
             raise LimitExceeded("depth", f"components are nested more than {_DEPTH} deep")
@@ -87,6 +92,7 @@ def _components(
 
 
 def _add(found: Listed, component: dict[str, Any], graph: "_Graph", place: str) -> None:
+    found.texts(component, place, "type", "name", "version", "group", "purl")
     kind = word(component.get("type"))
     name, version = word(component.get("name")), word(component.get("version"))
     group = word(component.get("group"))
@@ -95,36 +101,34 @@ def _add(found: Listed, component: dict[str, Any], graph: "_Graph", place: str) 
         found.add_system(name, version, place)
         return
     if kind == "machine-learning-model":
-        found.add_artifact(kind, _model(component), place)
+        found.add_artifact(kind, _model(component), place, model(component, graph.names, place))
     elif kind == "data":
-        found.add_artifact("data-set", _data(component), place)
+        found.add_artifact("data-set", _data(component), place, data_set(component, place))
     if not address and (kind in _SKIPPED or kind in ("machine-learning-model", "data")):
         return
     reference = word(component.get("bom-ref"))
+    own = own_properties(component)
     found.add(
         address,
         f"{group}/{name}" if group and name else name,
         version,
         place=place,
-        hashes=[
-            f"{word(one.get('alg')).lower().replace('sha-', 'sha')}:{word(one.get('content'))}"
-            for one in tables(component.get("hashes"))
-            if word(one.get("content"))
-        ],
-        licences=_licences(component.get("licenses")),
-        group={"optional": "optional", "excluded": "excluded"}.get(word(component.get("scope")), ""),
+        hashes=_hashes(component),
+        licences=licences_of(component),
+        group=own.get("group")
+        or {"optional": "optional", "excluded": "excluded"}.get(word(component.get("scope")), ""),
+        source=own.get("source", ""),
         dependencies=graph.dependencies(reference),
-        direct=graph.direct(reference),
+        direct={"true": True, "false": False}.get(own.get("direct", ""), graph.direct(reference)),
     )
 
 
-def _licences(value: object) -> list[str]:
-    """Expressions, identifiers and names, in this order of how much they tell."""
-    found: list[str] = []
-    for choice in tables(value):
-        licence = table(choice.get("license"))
-        found.append(word(choice.get("expression")) or word(licence.get("id")) or word(licence.get("name")))
-    return found
+def _hashes(component: dict[str, Any]) -> list[str]:
+    return [
+        f"{HASHES.get(algorithm, algorithm.lower())}:{word(one.get('content')).lower()}"
+        for one in tables(component.get("hashes"))
+        if (algorithm := word(one.get("alg"))) and word(one.get("content"))
+    ]
 
 
 def _model(component: dict[str, Any]) -> Details:
@@ -143,6 +147,7 @@ def _model(component: dict[str, Any]) -> Details:
         "architecture": word(parameters.get("modelArchitecture")),
         "data sets": ", ".join(filter(None, names[:20])),
         "metrics": ", ".join(filter(None, metrics[:20])),
+        "hashes": ", ".join(_hashes(component)[:8]),
     }
 
 
@@ -167,7 +172,7 @@ def _identity(component: dict[str, Any]) -> Details:
         "version": word(component.get("version")),
         "package url": word(component.get("purl")),
         "publisher": word(component.get("publisher")) or word(supplier.get("name")),
-        "licence": ", ".join(filter(None, _licences(component.get("licenses")))),
+        "licence": ", ".join(licences_of(component)),
         "description": word(component.get("description")),
     }
 
@@ -178,16 +183,17 @@ class _Graph:
     def __init__(
         self, document: dict[str, Any], root: dict[str, Any], components: list[tuple[str, dict[str, Any]]]
     ) -> None:
-        self._names = {
+        self.names = {
             word(one.get("bom-ref")): word(one.get("name")) for _, one in components if word(one.get("bom-ref"))
         }
+        """What each reference is called."""
         self._edges = {
             word(one.get("ref")): words(one.get("dependsOn")) for one in tables(document.get("dependencies"))
         }
         self._asked = frozenset(self._edges.get(word(root.get("bom-ref")), ()))
 
     def dependencies(self, reference: str) -> list[str]:
-        return [self._names[one] for one in self._edges.get(reference, ()) if one in self._names] if reference else []
+        return [self.names[one] for one in self._edges.get(reference, ()) if one in self.names] if reference else []
 
     def direct(self, reference: str) -> bool | None:
         return reference in self._asked if self._asked and reference else None

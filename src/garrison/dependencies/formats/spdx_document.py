@@ -69,9 +69,13 @@ def extract(source: Source, context: Context) -> Extracted:
     found.details["specification"] = word(document.get("spdxVersion"))[:20]
     found.details["describes"] = word(document.get("name"))[:200]
     graph = _Graph(document, context)
+    found.entries(document.get("packages"), "packages")
     for number, package in enumerate(tables(document.get("packages"))):
         if number % 256 == 0:
             context.check_time()
+        found.texts(package, f"packages[{number}]", "name", "versionInfo", "primaryPackagePurpose")
+        for place, one in enumerate(tables(package.get("externalRefs"))):
+            found.texts(one, f"packages[{number}].externalRefs[{place}]", "referenceType", "referenceLocator")
         _add(found, package, graph, f"packages[{number}]")
     yield from found.facts()
 

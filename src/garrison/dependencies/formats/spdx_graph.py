@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from garrison.core.errors import Malformed
+from garrison.dependencies import spdx_models
 from garrison.dependencies.listed import Details, Listed
 from garrison.dependencies.plain_documents import duplicates, json, plain_head, table, tables, text_of, word, words
 from garrison.sources.source import Context, Extracted, Source
@@ -18,6 +19,10 @@ _KINDS = {
     "ai_AIPackage": "machine-learning-model",
     "dataset_DatasetPackage": "data-set",
 }
+_ALGORITHMS = {"sha3_256": "sha3-256", "sha3_384": "sha3-384", "sha3_512": "sha3-512"}
+_ALGORITHMS |= {f"blake2b{size}": f"blake2b-{size}" for size in (256, 384, 512)}
+_USED = ("trainedOn", "testedOn", "descendantOf")
+_NOTHING = ("NoAssertionLicense", "NoneLicense", "")
 _LICENSED = ("hasConcludedLicense", "hasDeclaredLicense")
 
 
@@ -39,6 +44,7 @@ def extract(source: Source, context: Context) -> Extracted:
         raise Malformed("has no elements")
     elements = tables(document.get("@graph")) or [document]
     found = Listed("spdx-document")
+    found.entries(document.get("@graph"), "@graph")
     graph = _Graph(elements, context)
     found.details["specification"] = _specification(elements)
     for number, element in enumerate(elements):
@@ -56,6 +62,7 @@ def _specification(elements: list[dict[str, Any]]) -> str:
 
 
 def _add(found: Listed, element: dict[str, Any], kind: str, graph: "_Graph", place: str) -> None:
+    found.texts(element, place, "name", "software_packageVersion", "software_packageUrl", "software_primaryPurpose")
     name, version = word(element.get("name")), word(element.get("software_packageVersion"))
     reference = word(element.get("spdxId")) or word(element.get("@id"))
     address = word(element.get("software_packageUrl")) or next(
@@ -72,7 +79,10 @@ def _add(found: Listed, element: dict[str, Any], kind: str, graph: "_Graph", pla
         found.add_system(name, version, place)
         return
     if kind:
-        found.add_artifact(kind, _details(element, address, licences), place)
+        details = _details(element, address, licences)
+        details["hashes"] = ", ".join(_hashes(element)[:8])
+        read = spdx_models.model if kind == "machine-learning-model" else spdx_models.data_set
+        found.add_artifact(kind, details, place, read(element, licences, graph, place))
     if not address and (kind or purpose in ("file", "source", "archive") or reference in graph.roots):
         return
     found.add(
@@ -80,15 +90,19 @@ def _add(found: Listed, element: dict[str, Any], kind: str, graph: "_Graph", pla
         name,
         version,
         place=place,
-        hashes=[
-            f"{word(one.get('algorithm')).lower()}:{word(one.get('hashValue'))}"
-            for one in tables(element.get("verifiedUsing"))
-            if word(one.get("hashValue"))
-        ],
+        hashes=_hashes(element),
         licences=licences,
         dependencies=graph.dependencies(reference),
         direct=graph.direct(reference),
     )
+
+
+def _hashes(element: dict[str, Any]) -> list[str]:
+    return [
+        f"{_ALGORITHMS.get(algorithm, algorithm.lower())}:{word(one.get('hashValue')).lower()}"
+        for one in tables(element.get("verifiedUsing"))
+        if (algorithm := word(one.get("algorithm"))) and word(one.get("hashValue"))
+    ]
 
 
 def _details(element: dict[str, Any], address: str, licences: list[str]) -> Details:
@@ -115,6 +129,7 @@ class _Graph:
         self._names: dict[str, str] = {}
         self._expressions: dict[str, str] = {}
         self._edges: dict[str, dict[str, None]] = {}
+        self._used: dict[tuple[str, str], list[str]] = {}
         self._licences: dict[str, dict[str, list[str]]] = {}
         self.roots: set[str] = set()
         for number, one in enumerate(elements):
@@ -127,6 +142,9 @@ class _Graph:
                 self._names[reference] = word(one.get("name"))
             if expression := word(one.get("simplelicensing_licenseExpression")):
                 self._expressions[reference] = expression
+            elif kind == "simplelicensing_SimpleLicensingText":
+                text = word(one.get("simplelicensing_licenseText"))
+                self._expressions[reference] = word(one.get("name")) or text[:200]
             if kind in ("Relationship", "LifecycleScopedRelationship"):
                 self._relationship(word(one.get("relationshipType")), word(one.get("from")), words(one.get("to")))
         self._asked = {one for root in self.roots for one in self._edges.get(root, ())}
@@ -134,15 +152,28 @@ class _Graph:
     def _relationship(self, kind: str, start: str, ends: tuple[str, ...]) -> None:
         if kind == "dependsOn":
             self._edges.setdefault(start, {}).update(dict.fromkeys(ends))
+        elif kind in _USED:
+            self._used.setdefault((start, kind), []).extend(ends)
         elif kind in _LICENSED:
             self._licences.setdefault(start, {}).setdefault(kind, []).extend(ends)
 
     def licences(self, reference: str) -> list[str]:
         """Concluded before declared; a licence of the list is named by the end of its address."""
         stated = self._licences.get(reference, {})
-        ends = next((stated[kind] for kind in _LICENSED if stated.get(kind)), [])
-        names = [self._expressions.get(one) or one.rpartition("/")[2] for one in ends]
-        return [name for name in names if name not in ("NoAssertionLicense", "NoneLicense", "")]
+        for kind in _LICENSED:
+            names = [self._expressions.get(one) or one.rpartition("/")[2] for one in stated.get(kind, ())]
+            told = [name for name in names if name.removeprefix("expandedlicensing_") not in _NOTHING]
+            if told:
+                return told
+        return []
+
+    def used(self, reference: str, kind: str) -> list[str]:
+        """What the elements are called that an element was trained on, tested on or descends from."""
+        return [self._names[one] for one in self._used.get((reference, kind), ()) if one in self._names]
+
+    def name(self, reference: str) -> str:
+        """What an element is called; nothing where it is not there or has no name."""
+        return self._names.get(reference, "")
 
     def dependencies(self, reference: str) -> list[str]:
         return [self._names[one] for one in self._edges.get(reference, ()) if one in self._names]

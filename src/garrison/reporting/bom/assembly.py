@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from garrison.core.facts import Description, Reference
+from garrison.core.facts import Artifact, Description, Reference
 from garrison.core.report import Item, Report
 from garrison.reporting.bom.bill import Bill, DataSet, Model, Vocabulary, container_of
 from garrison.reporting.bom.grouping import Group, enclosing, folder_of, groups
@@ -16,6 +16,15 @@ from garrison.reporting.bom.packages import BILLS, Packages, licences
 _GAPS = frozenset({"failed", "partial", "not-understood"})
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,12}$")
 _SIGNATURES = (".sig", ".sigstore", ".sigstore.json")
+_VERSIONS = {
+    "tensorflow_version": "tensorflow",
+    "keras_version": "keras",
+    "mxnet_version": "mxnet",
+    "paddle_version": "paddle",
+    "ort_version": "onnxruntime",
+    "coremltools": "coremltools",
+}
+"""Details in which formats tell what wrote them."""
 _NUMBERS = ("parameters", "element_types")
 _EVERYWHERE = ("quantisation", "frameworks", "licences")
 """What parts below a model's directory say of the whole; of the rest they speak for themselves."""
@@ -152,8 +161,25 @@ class _Maker:
                     whole[field] = tuple(dict.fromkeys((*before, *value)))
                 elif isinstance(value, dict):
                     whole[field] = {**value, **{key: one for key, one in before.items() if one or key not in value}}
+        self._fall_back(whole)
         whole |= self._numbers()
         return Description(**whole)
+
+    def _fall_back(self, whole: dict[str, Any]) -> None:
+        """What formats that describe nothing say of their framework and their licence."""
+        said: dict[str, str] = {}
+        for subject in self.group.files:
+            facts = self._files[subject].facts
+            silent = not any(type(fact) is Description and fact.frameworks for fact in facts)
+            for fact in facts:
+                if type(fact) is Artifact:
+                    said.update(_frameworks(fact.details) if silent else ())
+                    licence = fact.details.get("licence") or fact.details.get("license")
+                    if isinstance(licence, str) and licence:
+                        whole.setdefault("licences", (licence,))
+        if self.group.about == "model":
+            frameworks = whole.get("frameworks", {})
+            whole["frameworks"] = {**said, **{key: one for key, one in frameworks.items() if one or key not in said}}
 
     def _numbers(self) -> dict[str, Any]:
         """How many numbers there are, and of what types, where all copies of the weights agree.
@@ -197,6 +223,15 @@ class _Maker:
         if self._whole:
             return tuple(f"{self._whole}{end}" for end in _SIGNATURES if f"{self._whole}{end}" in self._files)
         return tuple(one for one in self.group.files if posixpath.basename(one) in ("model.sig", "claims.jsonl"))
+
+
+def _frameworks(details: dict[str, str | int | float | bool]) -> Iterator[tuple[str, str]]:
+    framework, version = details.get("framework"), details.get("version")
+    if isinstance(framework, str) and framework:
+        yield framework, version if isinstance(version, str) and "." in version else ""
+    for key, name in _VERSIONS.items():
+        if isinstance(told := details.get(key), str) and told:
+            yield name, told
 
 
 def _listed(files: dict[str, Item], words: Vocabulary) -> Iterator[Model | DataSet]:

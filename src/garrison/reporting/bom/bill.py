@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from garrison.core.facts import Description
+from garrison.core.facts import Description, Package
 from garrison.core.report import CoverageEntry, Item, Tool
 
 
@@ -21,6 +21,8 @@ class Vocabulary(msgspec.Struct, frozen=True):
 
     expression: Callable[[str], str] = lambda _: ""
     """The SPDX expression that a statement stands for, or nothing."""
+    location: Callable[[Package, str], str] = lambda package, _subject: package.purl
+    """The package URL of a package that a subject states, with all that is known of where it comes from."""
     address: Callable[[str, str, str], str] = lambda _ecosystem, _name, _version: ""
     """The package URL of an ecosystem, a name and a version, or nothing."""
     pinned: Callable[[str, str], str] = lambda _ecosystem, _specifier: ""
@@ -80,8 +82,12 @@ class Library(msgspec.Struct, frozen=True, kw_only=True):
     dependencies: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     """Subjects that name it."""
-    optional: bool = False
-    """Whether all that name it do so for a group or an extra."""
+    groups: tuple[str, ...] = ()
+    """The groups and extras that it belongs to, where all that name it do so for one."""
+    sources: tuple[str, ...] = ()
+    """Where it comes from, where that is not the default index."""
+    direct: bool | None = None
+    """Whether a project asks for it itself; `None` where nothing tells."""
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True):

@@ -227,13 +227,16 @@ class Writer:
 
     def _library(self, library: Library) -> _Table:
         properties = [named("requirement", library.specifier)] if library.specifier else []
+        properties += [named("group", ", ".join(library.groups))] if library.groups else []
+        properties += [named("source", ", ".join(library.sources))] if library.sources else []
+        properties += [named("direct", str(library.direct).lower())] if library.direct is not None else []
         return {
             "type": "library",
             "bom-ref": self._references.of("package", library.key),
             "name": _name(library.name),
             **_said(
                 version=printable(library.version)[:_VERSION],
-                scope="optional" if library.optional else "",
+                scope="optional" if library.groups else "",
                 hashes=[{"alg": name, "content": digest} for name, digest in digests(library.hashes, 1)],
                 licenses=self._licences(library.licences),
                 purl=printable(library.purl),

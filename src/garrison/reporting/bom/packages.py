@@ -40,9 +40,9 @@ class Packages:
         requirements: list[tuple[str, Requirement]] = []
         for subject, item in files.items():
             own = [fact for fact in item.facts if type(fact) is Package]
-            names = {_plain(fact.name): self._key(fact) for fact in own}
+            names = {_plain(fact.name): self._key_of(fact, subject) for fact in own}
             for fact in own:
-                key = self._key(fact)
+                key = self._key_of(fact, subject)
                 self._add(self._of_package(fact, key, subject))
                 ends = (names.get(_plain(name), key) for name in fact.dependencies)
                 edges.setdefault(key, {}).update(dict.fromkeys(end for end in ends if end != key))
@@ -63,9 +63,10 @@ class Packages:
         self.libraries = tuple(self._found[key] for key in sorted(self._found))
         self.asked = {folder: tuple(sorted(keys)) for folder, keys in asked.items()}
 
-    def _key(self, fact: Package | Requirement) -> str:
-        if isinstance(fact, Package):
-            return fact.purl or f"{fact.ecosystem} {fact.name} {fact.version}"
+    def _key_of(self, fact: Package, subject: str) -> str:
+        return self._words.location(fact, subject) or f"{fact.ecosystem} {fact.name} {fact.version}"
+
+    def _key(self, fact: Requirement) -> str:
         version = self._words.pinned(fact.ecosystem, fact.specifier)
         address = self._words.address(fact.ecosystem, fact.name, version)
         return address or f"{fact.ecosystem} {fact.name} {version}"
@@ -75,11 +76,13 @@ class Packages:
             key=key,
             name=fact.name,
             version=fact.version,
-            purl=fact.purl,
+            purl=self._words.location(fact, subject),
             hashes=fact.hashes,
             licences=licences(fact.licences, self._words),
             places=(subject,),
-            optional=bool(fact.group),
+            groups=(fact.group,) if fact.group else (),
+            sources=(fact.source,) if fact.source else (),
+            direct=fact.direct,
         )
 
     def _of_requirement(self, fact: Requirement, subject: str) -> Library:
@@ -92,7 +95,9 @@ class Packages:
             specifier="" if version else fact.specifier,
             hashes=fact.hashes,
             places=(subject,),
-            optional=bool(fact.group),
+            groups=(fact.group,) if fact.group else (),
+            sources=(fact.source,) if fact.source else (),
+            direct=True,
         )
 
     def _add(self, new: Library) -> None:
@@ -105,7 +110,9 @@ class Packages:
             hashes=tuple(dict.fromkeys((*before.hashes, *new.hashes))),
             licences=tuple(dict.fromkeys((*before.licences, *new.licences))),
             places=tuple(dict.fromkeys((*before.places, *new.places))),
-            optional=before.optional and new.optional,
+            groups=tuple(dict.fromkeys((*before.groups, *new.groups))) if before.groups and new.groups else (),
+            sources=tuple(dict.fromkeys((*before.sources, *new.sources))),
+            direct=before.direct if new.direct is None or before.direct else new.direct,
             specifier=", ".join(dict.fromkeys(one for one in (before.specifier, new.specifier) if one)),
         )
 

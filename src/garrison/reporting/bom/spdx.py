@@ -78,13 +78,14 @@ class _Graph:
         for model in bill.models:
             self._model(model)
         self._relate()
+        roots = self._roots()
         self._write_relations()
         listed = [element["spdxId"] for element in self._elements]
         sbom = self._add(
             "sbom",
             "",
             "software_Sbom",
-            rootElement=self._roots() or listed[:1],
+            rootElement=roots or listed[:1],
             element=listed,
             profileConformance=self._profiles(),
             software_sbomType=["analyzed"],
@@ -119,13 +120,22 @@ class _Graph:
         return profiles + ["ai"] * bool(self._bill.models) + ["dataset"] * bool(self._bill.datasets)
 
     def _roots(self) -> list[str]:
-        """What the bill is about: models and data sets that are there, else packages, else files."""
+        """What the bill is about: models and data sets that are there, else the files and directories as given."""
         bill = self._bill
         found = [self._identifier("model", one.key) for one in bill.models if not one.named_only]
         found += [self._identifier("data", one.key) for one in bill.datasets if not one.named_only]
-        found = found or [self._identifier("package", one.key) for one in bill.libraries]
-        outer = [subject for subject in bill.files if not container_of(subject, bill.files)]
-        return found or [self._identifier("file", subject) for subject in outer]
+        return found or [self._given(subject) for subject in dict.fromkeys(bill.subjects)]
+
+    def _given(self, subject: str) -> str:
+        if subject in self._bill.files:
+            return self._identifier("file", subject)
+        directory = self._add(
+            "directory", subject, "software_File", name=printable(subject) or ".", software_fileKind="directory"
+        )
+        for inner in self._bill.files:
+            if inner.startswith(f"{subject.rstrip('/')}/") and not container_of(inner, self._bill.files):
+                self._link(directory, "contains", self._identifier("file", inner))
+        return directory
 
     def _gaps(self) -> Iterator[str]:
         for gap in self._bill.gaps:
@@ -159,6 +169,7 @@ class _Graph:
             verifiedUsing=_hashes(library.hashes),
             software_packageVersion=printable(library.version),
             software_packageUrl=printable(library.purl),
+            software_sourceInfo=printable(", ".join(library.sources)),
             software_primaryPurpose="library",
         )
         if library.licences:
