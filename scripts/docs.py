@@ -148,6 +148,10 @@ def _waivers() -> str:
     return _keys("core/policy.py", "Waiver")
 
 
+def _identities() -> str:
+    return _keys("core/policy.py", "Identity")
+
+
 def _overrides() -> str:
     return _keys("core/policy.py", "RuleOverride")
 
@@ -185,6 +189,7 @@ _TOML_TYPES = {
     "Literal['allow', 'deny']": '`"allow"` or `"deny"`',
     "dict[str, RuleOverride]": "tables",
     "tuple[Waiver, ...]": "array of tables",
+    "tuple[Identity, ...]": "array of tables",
     "Limits": "table",
 }
 
@@ -314,6 +319,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "exit-codes": _exit_codes,
     "policy": _policy,
     "waivers": _waivers,
+    "identities": _identities,
     "overrides": _overrides,
     "limits": _limits,
     "report": _report,

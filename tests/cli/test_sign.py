@@ -1,6 +1,7 @@
 """`garrison sign` and `garrison verify`: what they say, their exit codes, and that nobody is trusted unasked."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -194,6 +195,24 @@ def test_models_that_cannot_be_signed(place: Path, capsys: Captured) -> None:
         assert main(["sign", model, "--key", "key"]) == 1
         assert capsys.readouterr().out.startswith(f"refused: {model}: ")
         assert not (place / model / "model.sig").exists()
+
+
+def test_a_link_in_a_model_does_not_say_where_its_signature_goes(place: Path, capsys: Captured) -> None:
+    (place / "mine").write_text("mine")
+    (place / "model" / "model.sig").symlink_to(place / "mine")
+    assert main(["sign", "model", "--key", "key"]) == 2
+    assert "a link" in capsys.readouterr().err and (place / "mine").read_text() == "mine"
+
+
+def test_a_pipe_in_a_model_is_not_waited_at(place: Path, capsys: Captured) -> None:
+    os.mkfifo(place / "model" / "model.sig")
+    assert main(["verify", "model", "--public-key", "key.pub"]) == 1
+    assert "not a regular file" in capsys.readouterr().out
+
+
+def test_a_model_without_a_signature(place: Path, capsys: Captured) -> None:
+    assert main(["verify", "model", "--public-key", "key.pub"]) == 1
+    assert capsys.readouterr().out == "refused: model: not signed: model/model.sig: No such file or directory\n"
 
 
 def test_an_encrypted_key_asks_the_environment(place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,5 +218,9 @@ def test_models_that_cannot_be_signed(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_signature_that_is_not_there(model: Path, trust: Trust) -> None:
-    with pytest.raises(UsageError, match="no signature can be read"):
+    with pytest.raises(Refused, match="not signed"):
         checked(model, trust)
+    with pytest.raises(UsageError, match="No such file"):
+        checked(model, trust, signature=str(model / "elsewhere.sig"))
+    with pytest.raises(UsageError, match="No such file"):
+        checked(model / "nowhere", trust)

@@ -3,6 +3,7 @@
 
 Exit codes: 0 signed; 1 refused, as for a model without files or with a link; 2 wrong usage."""
 
+import os
 from typing import TYPE_CHECKING
 
 from garrison.cli import exits, signing_options, terminal
@@ -40,6 +41,8 @@ def run(arguments: "argparse.Namespace") -> int:
     from garrison.reporting.text import printable
 
     path = arguments.signature or signature_path(arguments.model)
+    if os.path.islink(path):
+        raise UsageError(f"{path}: a link, which would put the signature where somebody else says")
     terminal.check_writable(path)
     serialization = msgspec.structs.replace(
         DEFAULT_SERIALIZATION,

@@ -11,6 +11,7 @@ round. Stricter than the format are:
 
 import datetime
 import os
+import stat
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from garrison.provenance import model_statement
 from garrison.provenance.bundles import Author, KeylessSigner, opened, write
 from garrison.provenance.bundles.reading import BUNDLE_BYTES
 from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Difference, Manifest, Serialization, compare, digest
-from garrison.provenance.trust import Signatory, Trust
+from garrison.provenance.trust import Refused, Signatory, Trust
 
 SIGNATURE_NAME = "model.sig"
 """What the signature of a directory is called, in it."""
@@ -91,16 +92,16 @@ def verify(
     """Whose model it is, and what in it is not as it was signed.
 
     `ignored` are paths below the model that need not be signed; `now` is the time at which certificates must be valid.
-    `reading` goes to `hashing.digest`. Raises `Refused` if no trusted signature holds or the model cannot be read as
-    the rules of `hashing` want it, and `UsageError` for files that are not there and for trust in nobody.
+    `reading` goes to `hashing.digest`. Raises `Refused` if there is no signature, none that is trusted holds, or the
+    model cannot be read as the rules of `hashing` want it; `UsageError` for named files that are not there and for
+    trust in nobody.
     """
-    path = signature or signature_path(model)
-    found = opened(_contents(path), trust, now=now or datetime.datetime.now(datetime.UTC))
+    found = opened(_bundle(model, signature), trust, now=now or datetime.datetime.now(datetime.UTC))
     expected = model_statement.read(found.payload, found.payload_type)
     said = expected.serialization
     usual = {*DEFAULT_SERIALIZATION.ignored, *ignored}
     left_out = {name for name in said.ignored if name in usual} | set(ignored)
-    own = _within(path, model)
+    own = _within(signature or signature_path(model), model)
     if own:
         left_out.add(own)
     (actual,) = digest(model, [msgspec.structs.replace(said, ignored=tuple(sorted(left_out)))], **reading)
@@ -128,9 +129,23 @@ def _within(path: str, model: str) -> str:
     return below.replace(os.sep, "/")
 
 
-def _contents(path: str) -> bytes:
+def _bundle(model: str, signature: str | None) -> bytes:
+    """The signature that was named, else the model's own, without which a model is refused."""
+    if signature or not os.path.exists(model):
+        return _contents(signature or model)
     try:
-        with open(path, "rb") as file:
+        return _contents(signature_path(model))
+    except UsageError as error:
+        raise Refused(f"not signed: {error}") from None
+
+
+def _contents(path: str) -> bytes:
+    """The file, if it is one: a pipe that lies in a model would be waited at for ever. Raises `UsageError`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise UsageError(f"{path}: not a regular file")
             return file.read(BUNDLE_BYTES + 1)
     except OSError as error:
-        raise UsageError(f"{path}: no signature can be read: {error.strerror}") from None
+        raise UsageError(f"{path}: {error.strerror}") from None

@@ -51,6 +51,8 @@ def kind_of(identity: Identity) -> Literal["key", "certificate", "sigstore"]:
         raise UsageError(f"identity {identity.name!r}: one of public-key, authorities and issuer must be given")
     if (kinds[0] != "key") != bool(identity.subject):
         raise UsageError(f"identity {identity.name!r}: subject belongs to authorities and to issuer, which require it")
+    if kinds[0] == "sigstore" and not identity.subject.strip("*?"):
+        raise UsageError(f"identity {identity.name!r}: {identity.subject!r} is anyone who has an account there")
     if identity.trusted_root and kinds[0] != "sigstore":
         raise UsageError(f"identity {identity.name!r}: trusted-root belongs to issuer")
     return kinds[0]

@@ -98,6 +98,7 @@ def test_without_trust_nothing_opens() -> None:
         Identity(name="no-subject", issuer="b"),
         Identity(name="subject", public_key="a", subject="c"),
         Identity(name="root", public_key="a", trusted_root="c"),
+        Identity(name="anyone", issuer="https://accounts.example.com", subject="*"),
         Identity(name="no-file", public_key="nowhere.pem"),
     ],
 )
@@ -173,6 +174,34 @@ def test_bytes_of_any_kind_are_refused(data: bytes, tmp_path_factory: pytest.Tem
     trust = trusting(tmp_path_factory.getbasetemp(), SIGNER)
     with pytest.raises(Refused):
         opened(data, trust, now=NOW)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The paths to everything in a document."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [*([path] if path else []), *(place for key, inner in below for place in places(inner, (*path, key)))]
+
+
+BUNDLE = write(PAYLOAD, SIGNER)
+
+
+@given(path=st.sampled_from(places(json.loads(BUNDLE))), value=VALUES)
+def test_whatever_stands_anywhere_only_the_payload_comes_back(
+    path: tuple[str | int, ...], value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    trust = trusting(tmp_path_factory.getbasetemp(), SIGNER)
+    try:
+        found = opened(changed(BUNDLE, *path, to=value), trust, now=NOW)
+    except Refused:
+        return
+    assert (found.payload, found.payload_type) == (PAYLOAD, IN_TOTO)
 
 
 def test_signatures_of_release_0_2(trust: Trust) -> None:
