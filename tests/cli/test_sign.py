@@ -9,6 +9,7 @@ import pytest
 from garrison.cli.main import main
 from tests.provenance import softhsm
 from tests.provenance.authorities import authority
+from tests.provenance.sigstore_instance import ACCOUNT, ISSUER, Instance, token
 from tests.provenance.softhsm import PIN, SoftToken
 
 Captured = pytest.CaptureFixture[str]
@@ -236,16 +237,32 @@ def test_a_key_in_a_token(
     from garrison.provenance.keys import pem
 
     monkeypatch.setenv("SOFTHSM2_CONF", "")
-    token = SoftToken(tmp_path_factory.mktemp("token"))
+    card = SoftToken(tmp_path_factory.mktemp("token"))
     key = ec.generate_private_key(ec.SECP256R1())
-    token.add(key, "release", "01")
+    card.add(key, "release", "01")
     (place / "token.pub").write_bytes(pem(key.public_key()))
     monkeypatch.setenv("GARRISON_PIN", PIN)
-    assert main(["sign", "model", "--pkcs11", token.uri(";object=release")]) == 0
+    assert main(["sign", "model", "--pkcs11", card.uri(";object=release")]) == 0
     assert main(["verify", "model", "--public-key", "token.pub"]) == 0
     monkeypatch.setenv("GARRISON_PIN", "4321")
-    assert main(["sign", "model", "--pkcs11", token.uri(";object=release")]) == 2
+    assert main(["sign", "model", "--pkcs11", card.uri(";object=release")]) == 2
     assert "does not open" in capsys.readouterr().err
+
+
+def test_sigstore(place: Path, capsys: Captured) -> None:
+    instance = Instance()
+    (place / "root.json").write_text(json.dumps(instance.trusted_root()))
+    (place / "token").write_text(f"{token()}\n")
+    keyless = ["--sigstore", "--identity-token", "token", "--trust-config", "instance.json"]
+    with instance.served() as configuration:
+        (place / "instance.json").write_text(json.dumps(configuration))
+        assert main(["sign", "model", *keyless, "--quiet"]) == 0
+    assert main(["sign", "model", *keyless, "--quiet"]) == 3
+    assert "Sigstore does not sign" in capsys.readouterr().err
+    trusted = ["verify", "model", "--sigstore-identity", "alice@*", "--sigstore-issuer", ISSUER]
+    assert main([*trusted, "--trusted-root", "root.json"]) == 0
+    assert f"signed by {ACCOUNT} (alice@*), says {ISSUER}, on 20" in capsys.readouterr().out
+    assert main(trusted) == 1
 
 
 def test_a_scan_of_a_signed_model_stays_quiet(place: Path, capsys: Captured) -> None:
