@@ -1,7 +1,8 @@
 """Files to read, and files that appear whole, once all that belongs in them is known to be good, or not at all.
 
 Until then the file has no name, where the file system has such files (`O_TMPFILE`), so that not even a process that is
-killed leaves a part of it.
+killed leaves a part of it. When it reaches the disk is left to the system, as `cp` and `age` do: waiting for that takes
+longer than all the rest.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ def opened(path: str) -> BinaryIO:
 
 @contextlib.contextmanager
 def appearing(path: str, *, force: bool) -> Iterator[BinaryIO]:
-    """A file to write; when the block ends without an error, it is durable and has its name.
+    """A file to write; when the block ends without an error, it has its name.
 
     A file that has the name already, or got it in the meantime, stays, unless `force` is set; then the target of a link
     is what is replaced. What is no regular file (a device, a pipe) is written as it is. Raises `UsageError`.
@@ -77,7 +78,6 @@ def _draft(directory: int, name: str, *, force: bool) -> Iterator[BinaryIO]:
     try:
         with open(descriptor, "wb", buffering=0) as file:
             yield cast("BinaryIO", file)
-            os.fsync(descriptor)
             if force and not draft:
                 _link(f"/proc/self/fd/{descriptor}", spare, directory)
                 draft = spare
