@@ -6,6 +6,7 @@ Source: transformers `configuration_utils.py` and `utils/quantization_config.py`
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from garrison.core.described import described, text, texts
@@ -34,6 +35,7 @@ _SETTINGS = {
 }
 _VERSIONS = {"transformers_version": "transformers", "_diffusers_version": "diffusers", "peft_version": "peft"}
 _SCORES = 40
+_FLAVORS, _SETTINGS_OF_FLAVOR = 32, 64
 _SIGNATURE = 1 << 16
 
 
@@ -78,8 +80,9 @@ def of_spacy(document: dict[Any, Any]) -> Description | None:
 def of_mlflow(document: dict[Any, Any], flavors: dict[Any, Any]) -> Description | None:
     """Of an `MLmodel`: the versions of its flavours, and the signature."""
     frameworks: dict[str, object] = {"mlflow": document.get("mlflow_version")}
-    for settings in flavors.values():
-        for key, value in settings.items() if isinstance(settings, dict) else ():
+    # Aliases make short tables of long ones.
+    for settings in islice(flavors.values(), _FLAVORS):
+        for key, value in islice(settings.items(), _SETTINGS_OF_FLAVOR) if isinstance(settings, dict) else ():
             if isinstance(key, str) and key.endswith("_version"):
                 frameworks.setdefault(key.removesuffix("_version"), value)
     signature = document.get("signature")

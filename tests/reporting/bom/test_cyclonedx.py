@@ -13,7 +13,7 @@ from garrison.core.report import Report
 from garrison.describing import written
 
 from .inventories import any_report
-from .trees import REPOSITORY, bill_of, safetensors
+from .trees import REPOSITORY, bill_of, bundle, safetensors
 
 VALIDATORS = {
     "cyclonedx": JsonStrictValidator(SchemaVersion.V1_6),
@@ -77,6 +77,19 @@ def test_a_repository_is_one_model_with_its_files() -> None:
         ("digital-signature", "repo/model.sig"),
         ("model-card", "repo/README.md"),
     }
+
+
+def test_signatures_and_attestations_are_named_and_not_believed() -> None:
+    said = bundle("https://slsa.dev/provenance/v1", "cd" * 32)
+    document = checked(bill_of({**REPOSITORY, "repo.attestations/training-1.sigstore.json": said}))
+    model = document["metadata"]["component"]
+    evidence = {one["type"]: one for one in model["externalReferences"] if "not verified" in one.get("comment", "")}
+    assert evidence["digital-signature"]["url"] == "repo/model.sig"
+    assert evidence["attestation"]["comment"] == "https://slsa.dev/provenance/v1, not verified here"
+    assert evidence["attestation"]["hashes"] == [{"alg": "SHA-256", "content": "ab" * 32}]
+    assert properties(model)["signed-root:sha256"] == "ef" * 32
+    single = checked(bill_of({"n.safetensors": safetensors({"a": ("F32", [1])}), "n.safetensors.sig": bundle()}))
+    assert properties(single["metadata"]["component"])["signed-root:sha256"] == "ef" * 32
 
 
 def test_the_model_card_holds_what_card_configuration_and_weights_say() -> None:

@@ -1,5 +1,6 @@
 """Files like those of real repositories, and the bills that are made of them."""
 
+import base64
 import json
 import struct
 from collections.abc import Mapping
@@ -24,6 +25,24 @@ def safetensors(tensors: Mapping[str, tuple[str, list[int]]], metadata: Mapping[
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + bytes(end)
+
+
+def bundle(predicate: str = "https://model_signing/signature/v1.0", root: str = "ef" * 32) -> bytes:
+    """A bundle of the form that signatures have, with a signature that is none."""
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": "repo", "digest": {"sha256": root}}],
+        "predicateType": predicate,
+        "predicate": {},
+    }
+    payload = base64.b64encode(json.dumps(statement).encode()).decode()
+    envelope = {"payload": payload, "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": "AAAA"}]}
+    document = {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": "x"}},
+        "dsseEnvelope": envelope,
+    }
+    return json.dumps(document).encode()
 
 
 CARD = b"""---
@@ -67,7 +86,7 @@ REPOSITORY = {
     "repo/model-00001-of-00002.safetensors": safetensors({"a": ("F16", [64, 32])}, {"format": "pt"}),
     "repo/model-00002-of-00002.safetensors": safetensors({"b": ("F16", [64, 64])}, {"format": "pt"}),
     "repo/requirements.txt": b"transformers==4.44.0\ntorch>=2.2\n",
-    "repo/model.sig": b"{}",
+    "repo/model.sig": bundle(),
 }
 """A repository as the Hugging Face Hub keeps them: a card, a configuration, an index, two shards, a signature."""
 

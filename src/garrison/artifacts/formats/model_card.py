@@ -32,7 +32,7 @@ _OF_DATA_SETS = frozenset(
 _OF_EITHER = frozenset({"license", "license_name", "co2_eq_emissions", "metrics"})
 _APPROACHES = ("supervised", "unsupervised", "reinforcement-learning", "semi-supervised", "self-supervised")
 _EMISSIONS = ("emissions", "source", "training_type", "geographical_location", "hardware_used")
-_MEASURES = 64
+_MODELS, _RESULTS, _MEASURES = 8, 64, 16
 _IDENTIFIERS = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
 
 
@@ -109,13 +109,12 @@ def _licences(card: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _metrics(index: object) -> Iterator[Metric]:
-    count = 0
-    for result in (result for entry in _tables(index) for result in _tables(entry.get("results"))):
+    """Bounded at each level, since aliases make short lists of long ones."""
+    for result in (result for entry in _tables(index)[:_MODELS] for result in _tables(entry.get("results"))[:_RESULTS]):
         task, data = _table(result.get("task")), _table(result.get("dataset"))
-        for metric in _tables(result.get("metrics")):
+        for metric in _tables(result.get("metrics"))[:_MEASURES]:
             name, value = text(metric.get("name")) or text(metric.get("type")), text(metric.get("value"))
-            count += 1
-            if name and value and count <= _MEASURES:
+            if name and value:
                 said = text(data.get("type")) or text(data.get("name"))
                 yield Metric(name=name, value=value, dataset=said, task=text(task.get("type")))
 

@@ -9,13 +9,16 @@ import msgspec
 
 from garrison.core.facts import Artifact, Description, Reference
 from garrison.core.report import Item, Report
-from garrison.reporting.bom.bill import Bill, DataSet, Model, Vocabulary, container_of
+from garrison.reporting.bom.bill import Bill, DataSet, Evidence, Model, Vocabulary, container_of
 from garrison.reporting.bom.grouping import Group, enclosing, folder_of, groups
 from garrison.reporting.bom.packages import BILLS, Packages, licences
 
 _GAPS = frozenset({"failed", "partial", "not-understood"})
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,12}$")
 _SIGNATURES = (".sig", ".sigstore", ".sigstore.json")
+_SIGNING = "https://model_signing/"
+"""Predicates with which a model's files are signed."""
+_ATTESTATIONS = ".attestations/"
 _VERSIONS = {
     "tensorflow_version": "tensorflow",
     "keras_version": "keras",
@@ -40,7 +43,12 @@ def assemble(report: Report, vocabulary: Vocabulary | None = None, called: Mappi
     for item in sorted(report.inventory, key=lambda item: item.subject):
         files.setdefault(item.subject, item)
     inside = _inside(files)
-    makers = [_Maker(files, inside, group, words, called or {}) for group in groups(files)]
+    attestations: dict[str, list[str]] = {}
+    for subject in files:
+        model, found, _ = subject.partition(_ATTESTATIONS)
+        if found:
+            attestations.setdefault(model, []).append(subject)
+    makers = [_Maker(files, inside, attestations, group, words, called or {}) for group in groups(files)]
     packages = Packages(files, words)
     listed = list(_listed(files, words))
     models = [maker.model(packages.asked) for maker in makers if maker.group.about == "model"]
@@ -80,6 +88,7 @@ class _Maker:
         self,
         files: dict[str, Item],
         inside: dict[str, list[str]],
+        attestations: dict[str, list[str]],
         group: Group,
         words: Vocabulary,
         called: Mapping[str, str],
@@ -87,6 +96,7 @@ class _Maker:
         self.group = group
         self._files = files
         self._inside = inside
+        self._attestations = attestations
         self._words = words
         self._whole = group.files[0] if group.files == (group.key,) else ""
         self._top = folder_of(group.key)
@@ -114,7 +124,7 @@ class _Maker:
             tests=tuple(dict.fromkeys(metric.dataset for metric in says.metrics if metric.dataset)),
             bases=says.base_models,
             packages=next((asked[folder] for folder in enclosing(self._top) if folder in asked), ()),
-            signatures=self._signatures(),
+            evidence=tuple(self._evidence()),
             incomplete=self._lacks_shards(),
         )
 
@@ -218,11 +228,18 @@ class _Maker:
             for fact in self._files[subject].facts
         )
 
-    def _signatures(self) -> tuple[str, ...]:
-        """Signatures beside a file, or in a directory as the OpenSSF's tools put them there."""
-        if self._whole:
-            return tuple(f"{self._whole}{end}" for end in _SIGNATURES if f"{self._whole}{end}" in self._files)
-        return tuple(one for one in self.group.files if posixpath.basename(one) in ("model.sig", "claims.jsonl"))
+    def _evidence(self) -> Iterator[Evidence]:
+        """Signatures inside a directory or beside a file, and the attestations beside either."""
+        place = self.group.key.rstrip("/")
+        beside = [f"{place}{end}" for end in _SIGNATURES] if self._whole else self.group.files
+        for subject in (*beside, *self._attestations.get(place, ())):
+            item = self._files.get(subject)
+            for fact in item.facts if item is not None else ():
+                if type(fact) is Artifact and fact.format == "signature":
+                    predicate = str(fact.details.get("predicate", ""))
+                    root = str(fact.details.get("sha256", ""))
+                    signs = predicate.startswith(_SIGNING)
+                    yield Evidence(subject=subject, predicate=predicate, root=root, signature=signs)
 
 
 def _frameworks(details: dict[str, str | int | float | bool]) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,18 @@ class Vocabulary(msgspec.Struct, frozen=True):
     """The one version that a range of an ecosystem allows, or nothing."""
 
 
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """A signature or an attestation that lies with a model. Nothing of it has been verified."""
+
+    subject: str
+    predicate: str = ""
+    """The type of what is stated."""
+    root: str = ""
+    """The SHA-256 of what it is about, as it states it."""
+    signature: bool = False
+    """Whether it signs the model's files, rather than state something about them."""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True):
     """One model: a file, its parts, or a repository of them."""
 
@@ -50,8 +62,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     """Keys of the models that it was made from."""
     packages: tuple[str, ...] = ()
     """Keys of the packages that the project around it asks for."""
-    signatures: tuple[str, ...] = ()
-    """Subjects that sign it."""
+    evidence: tuple[Evidence, ...] = ()
     incomplete: bool = False
     """Whether it refers to parts that are not there."""
     named_only: bool = False

@@ -65,9 +65,9 @@ def _whole(bill: Bill) -> Model | None:
     there = [model for model in bill.models if not model.named_only]
     if len(there) != 1 or any(not dataset.named_only for dataset in bill.datasets):
         return None
-    own = set(there[0].files)
+    own = {*there[0].files, *(one.subject for one in there[0].evidence)}
     outer = (subject for subject in bill.files if not container_of(subject, bill.files))
-    return there[0] if own and all(subject in own for subject in outer) else None
+    return there[0] if there[0].files and all(subject in own for subject in outer) else None
 
 
 class Writer:
@@ -77,6 +77,10 @@ class Writer:
         self._bill = bill
         self._version = version
         self._references = References()
+        self._names = {model.key: model.name for model in bill.models}
+        self._gaps: dict[str, list[str]] = {}
+        for gap in bill.gaps:
+            self._gaps.setdefault(gap.subject, []).append(f"{gap.state}: {gap.reason}")
         self._members: dict[str, list[str]] = {}
         for subject in bill.files:
             outer = container_of(subject, bill.files)
@@ -178,11 +182,7 @@ class Writer:
             properties, members = own["properties"], own.get("components", [])
         elif model.files:
             component["evidence"] = _found_at([model.key])
-        ancestors = [
-            {"type": "machine-learning-model", "name": _name(one.name)}
-            for one in self._bill.models
-            if one.key in model.bases
-        ]
+        ancestors = [{"type": "machine-learning-model", "name": _name(self._names[key])} for key in model.bases]
         return {
             **component,
             **_said(
@@ -190,7 +190,7 @@ class Writer:
                 externalReferences=[*_links(says), *self._documents(model)],
                 components=[*files, *members],
                 modelCard=self._card(model),
-                properties=[*properties, *([named("released", says.released)] if says.released else [])],
+                properties=[*properties, *_surroundings(model)],
                 tags=[printable(tag) for tag in says.tags],
             ),
         }
@@ -284,9 +284,8 @@ class Writer:
             if isinstance(fact, Artifact):
                 for name, value in sorted(fact.details.items()):
                     yield named(f"{fact.format}:{name}", str(value))
-        for gap in self._bill.gaps:
-            if gap.subject == item.subject:
-                yield named("coverage", f"{gap.state}: {gap.reason}")
+        for gap in self._gaps.get(item.subject, ()):
+            yield named("coverage", gap)
 
     def _card(self, model: Model) -> _Table:
         says = model.says
@@ -312,15 +311,26 @@ class Writer:
         )
 
     def _documents(self, model: Model) -> Iterator[_Table]:
-        """The card and the signatures among its files."""
-        for kind, subjects in (
-            ("digital-signature", model.signatures),
-            ("model-card", [one for one in model.files if "model-card" in self._bill.files[one].formats]),
-        ):
-            for subject in subjects:
-                digest = self._bill.files[subject].sha256
-                hashes = [{"alg": "SHA-256", "content": digest}] if digest else []
-                yield {"type": kind, "url": path_address(subject), **_said(hashes=hashes)}
+        """The card among its files, and the signatures and attestations that lie with it."""
+        for subject in model.files:
+            if "model-card" in self._bill.files[subject].formats:
+                yield self._document("model-card", subject, "")
+        for one in model.evidence:
+            comment = f"{one.predicate}, not verified here" if one.predicate else "not verified here"
+            yield self._document("digital-signature" if one.signature else "attestation", one.subject, comment)
+
+    def _document(self, kind: str, subject: str, comment: str) -> _Table:
+        digest = self._bill.files[subject].sha256
+        hashes = [{"alg": "SHA-256", "content": digest}] if digest else []
+        return {"type": kind, "url": path_address(subject), **_said(comment=printable(comment), hashes=hashes)}
+
+
+def _surroundings(model: Model) -> Iterator[dict[str, str]]:
+    """When it was released, and the root over its files that signatures state."""
+    if model.says.released:
+        yield named("released", model.says.released)
+    for root in dict.fromkeys(one.root for one in model.evidence if one.signature and one.root):
+        yield named("signed-root:sha256", root)
 
 
 def _said(**fields: Any) -> _Table:

@@ -216,8 +216,8 @@ class _Graph:
             self._link(identifier, "contains", self._identifier("file", subject))
             if "model-card" in self._bill.files[subject].formats:
                 self._link(identifier, "hasDocumentation", self._identifier("file", subject))
-        for subject in model.signatures:
-            self._link(identifier, "hasEvidence", self._identifier("file", subject))
+        for one in model.evidence:
+            self._link(identifier, "hasEvidence", self._identifier("file", one.subject))
 
     def _described(self, says: Description) -> _Table:
         """What any package may say."""
