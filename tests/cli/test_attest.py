@@ -211,6 +211,13 @@ def test_a_version_that_nobody_may_count_is_not_remembered(capsys: pytest.Captur
     assert not os.path.exists("seen.json")
 
 
+def test_nothing_is_remembered_of_what_does_not_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["attest", "version", "model", "--number", "9", *KEY]) == 0
+    Path("model.attestations/x.json").write_text("{}")
+    assert main(["attest", "verify", "model", "--remember", "seen.json", *TRUST]) == 1
+    assert not os.path.exists("seen.json")
+
+
 def test_attestations_of_others_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["key", "generate", "--output", "other"]) == 0
     assert main(["attest", "approval", "model", "--key", "other"]) == 0

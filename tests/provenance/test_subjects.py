@@ -153,6 +153,25 @@ def test_links_stand_for_their_files_only_where_that_was_asked_for(model: Path) 
     assert not is_about(subject, model)
 
 
+def test_links_stand_only_in_the_way_of_those_that_do_not_allow_them(model: Path) -> None:
+    strict = subject_of(*attested(str(model)))
+    (model / "link").symlink_to("config.json")
+    following = subject_of(*attested(str(model), follow_symlinks=True))
+    found = manifests(str(model), [strict, following])
+    assert not matches(strict, found) and matches(following, found)
+    with pytest.raises(Refused, match="link"):
+        manifests(str(model), [strict])
+
+
+def test_a_model_may_have_any_name(tmp_path: Path) -> None:
+    path = tmp_path / "odd\udcff"
+    path.mkdir()
+    (path / "file").touch()
+    subject = subject_of(*attested(str(path)))
+    assert subject.name == "odd\\udcff" and is_about(subject, path)
+    assert subject_of(*attested(str(path / "file"))).name == "file"
+
+
 _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/\\"), min_size=1, max_size=8)
 
 

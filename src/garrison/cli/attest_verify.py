@@ -79,7 +79,7 @@ def _problems(arguments: "argparse.Namespace", found: list[Checked]) -> "Iterato
         if arguments.minimum_version and version.version < arguments.minimum_version:
             least = arguments.minimum_version
             yield f"{arguments.model}: version {version.version} of {version.name!r}, where {least} is the least"
-        elif arguments.remember:
+        elif arguments.remember and all(one.holds for one in found):
             try:
                 remember(version, arguments.remember)
             except Refused as reason:

@@ -57,11 +57,12 @@ def attested(
 
 def subject_of(manifest: Manifest, *others: Manifest) -> Subject:
     """The model as the subject of a statement; of a file there may be `others`, with digests of other algorithms."""
+    name = manifest.name.encode("utf-8", "backslashreplace").decode()
     if _is_file(manifest):
         digests: dict[str, str] = {one.serialization.algorithm: one.entries[0].digest for one in (manifest, *others)}
-        return Subject(name=manifest.name, digest=digests)
+        return Subject(name=name, digest=digests)
     return Subject(
-        name=manifest.name,
+        name=name,
         digest={"sha256": manifest.root},
         annotations={
             "serialization": described(manifest.serialization),
@@ -105,7 +106,8 @@ def check(subject: Subject, manifests: Iterable[Manifest]) -> None:
 def manifests(model: str, subjects: Iterable[Subject], **reading: Any) -> list[Manifest]:
     """What `check` needs to hold each of the subjects against the model at this path; its files are read once.
 
-    `reading` goes to `hashing.digest`, whose errors it raises.
+    `reading` goes to `hashing.digest`, whose errors it raises; links in the model stand in the way only of subjects
+    that do not allow them.
     """
     directory = os.path.isdir(model)
     wanted: dict[Serialization, None] = {}
@@ -113,7 +115,13 @@ def manifests(model: str, subjects: Iterable[Subject], **reading: Any) -> list[M
         if ("serialization" in subject.annotations) == directory:
             with contextlib.suppress(Refused):
                 wanted[serialization_of(subject)] = None
-    return digest(model, list(wanted), **reading) if wanted else []
+    try:
+        return digest(model, list(wanted), **reading) if wanted else []
+    except Refused:
+        following = [one for one in wanted if one.follow_symlinks]
+        if len(following) in (0, len(wanted)):
+            raise
+        return digest(model, following, **reading)
 
 
 def matches(subject: Subject, manifests: Iterable[Manifest]) -> bool:

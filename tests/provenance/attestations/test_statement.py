@@ -9,6 +9,8 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from garrison.core.errors import UsageError
+from garrison.core.policy import Identity
 from garrison.provenance import bundles
 from garrison.provenance.attestations import Approval, about, attest, attested, manifests, opened, subject_of
 from garrison.provenance.attestations.predicates import APPROVAL, described, type_of
@@ -17,6 +19,7 @@ from garrison.provenance.statements import STATEMENT, Subject
 from garrison.provenance.trust import Refused, Trust
 from tests.provenance.attestations.samples import LATER, NOW, PREDICATES, SHA256
 from tests.provenance.bundles.test_opening import changed, trusting
+from tests.provenance.sigstore_instance import ACCOUNT, ISSUER, MINUTE, Instance
 
 SIGNER = KeySigner(ec.generate_private_key(ec.SECP256R1()))
 STRANGER = KeySigner(ec.generate_private_key(ec.SECP256R1()))
@@ -65,6 +68,22 @@ def test_times_bound_what_counts(trust: Trust) -> None:
         opened(bundle, trust, now=LATER)
 
 
+def test_what_a_witness_saw_was_not_made_later(tmp_path: Path) -> None:
+    instance = Instance()
+    (tmp_path / "root.json").write_text(json.dumps(instance.trusted_root()))
+    identity = Identity(name="alice", subject=ACCOUNT, issuer=ISSUER, trusted_root="root.json")
+    trust = Trust(identities=(identity,), base=str(tmp_path))
+    for minutes, holds in ((0, True), (-1000, True), (4, True), (6, False)):
+        created = instance.now + minutes * MINUTE
+        payload = statement(predicate=described(Approval(created=created, decision="approved")))
+        bundle = instance.bundle(payload, when=instance.now)
+        if holds:
+            assert opened(bundle, trust, now=instance.now + 600 * MINUTE).signatory.subject == ACCOUNT
+        else:
+            with pytest.raises(Refused, match="and was signed on"):
+                opened(bundle, trust, now=instance.now + 600 * MINUTE)
+
+
 def test_strangers_and_what_nobody_signed_never_count(trust: Trust) -> None:
     bundle = attest([SUBJECT], PREDICATES["approval"], STRANGER)
     with pytest.raises(Refused):
@@ -98,6 +117,7 @@ HOSTILE = {
     "another predicate": bundles.write(statement(predicateType="https://example.org/x"), SIGNER),
     "a predicate under another's name": bundles.write(statement(predicateType=type_of(PREDICATES["version"])), SIGNER),
     "no subject": bundles.write(statement(subject=[]), SIGNER),
+    "subjects without an end": bundles.write(statement(subject=[{"digest": {"sha256": SHA256}}] * 1001), SIGNER),
     "a subject without a digest": bundles.write(statement(subject=[{"name": "model.bin"}]), SIGNER),
     "a digest that is a number": bundles.write(statement(subject=[{"digest": {"sha256": 1}}]), SIGNER),
     "a predicate that is a list": bundles.write(statement(predicate=[]), SIGNER),
@@ -122,6 +142,11 @@ def test_nothing_is_signed_that_nobody_could_read(trust: Trust) -> None:
     for wrong in (Approval(created=naive, decision="approved"), Approval(created=NOW, decision="no")):  # type: ignore[arg-type]
         with pytest.raises(Refused):
             attest([SUBJECT], wrong, SIGNER)
+
+
+def test_text_that_is_no_unicode_cannot_be_signed() -> None:
+    with pytest.raises(UsageError, match="no Unicode"):
+        attest([SUBJECT], Approval(created=NOW, decision="approved", comment="\udcff"), SIGNER)
 
 
 def test_an_attestation_is_about_its_own_model_alone(trust: Trust, tmp_path: Path) -> None:

@@ -88,6 +88,14 @@ def test_sizes_and_numbers_are_bounded(tmp_path: Path, monkeypatch: pytest.Monke
         read(tmp_path)
 
 
+def test_all_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 10)
+    for name in "ab":
+        (tmp_path / f"{name}.json").write_bytes(b"123456")
+    with pytest.raises(Refused, match="more than 10 bytes"):
+        read(tmp_path)
+
+
 def test_places_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such"):
         read(tmp_path / "nothing")

@@ -5,7 +5,7 @@ It is taken for what it says when all of this holds, of which `opened` checks th
 1. One of the trusted identities signed it.
 2. What was signed is an in-toto statement.
 3. Its predicate is of a kind that is read here, and has the shape of that kind.
-4. It was not said in the future, and has not expired.
+4. It was not said in the future, nor after a witness saw it signed, and has not expired.
 5. One of its subjects is the model.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from garrison.core.errors import UsageError
 from garrison.provenance import bundles
 from garrison.provenance.attestations.predicates import AnyPredicate, described, predicate_of, type_of
 from garrison.provenance.dsse import IN_TOTO
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _CLOCKS_DIFFER = datetime.timedelta(minutes=5)
 """How far ahead of this clock the signer's may be."""
+_SUBJECTS = 1000
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,10 +44,13 @@ class Attestation(msgspec.Struct, frozen=True, kw_only=True):
 def attest(subjects: Sequence[Subject], predicate: AnyPredicate, signer: "Author") -> bytes:
     """A bundle in which the signer says the predicate of the subjects; the same each time.
 
-    Raises `Refused` for a predicate that nobody could read again.
+    Raises `Refused` for a predicate that nobody could read again, and `UsageError` for text in it that is no Unicode.
     """
     statement = Statement(subject=tuple(subjects), predicate_type=type_of(predicate), predicate=described(predicate))
-    payload = msgspec.json.encode(statement)
+    try:
+        payload = msgspec.json.encode(statement)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{error.object[:100]!r} is no Unicode, and cannot be signed") from None
     again = parsed(payload)
     predicate_of(again.predicate_type, again.predicate)
     return bundles.write(payload, signer)
@@ -61,18 +66,31 @@ def opened(data: bytes, trust: Trust, *, now: datetime.datetime) -> Attestation:
         raise Refused(f"what is signed is {found.payload_type[:200]!r} and no statement")
     statement = parsed(found.payload)
     predicate = predicate_of(statement.predicate_type, statement.predicate)
-    if predicate.created is not None and predicate.created > now + _CLOCKS_DIFFER:
-        raise Refused(f"it was made on {predicate.created:%Y-%m-%d %H:%M %Z}, which is yet to come")
-    if predicate.expires is not None and predicate.expires <= now:
-        raise Refused(f"it expired on {predicate.expires:%Y-%m-%d %H:%M %Z}")
-    if not statement.subject:
-        raise Refused("it is about nothing")
+    _check_times(predicate, found.signatory, now)
+    if not 1 <= len(statement.subject) <= _SUBJECTS:
+        raise Refused(f"it is about {len(statement.subject)} subjects")
     return Attestation(
         signatory=found.signatory,
         predicate_type=statement.predicate_type,
         predicate=predicate,
         subjects=statement.subject,
     )
+
+
+def _check_times(predicate: AnyPredicate, signatory: Signatory, now: datetime.datetime) -> None:
+    created, expires = predicate.created, predicate.expires
+    if created is not None and created > now + _CLOCKS_DIFFER:
+        raise Refused(f"it was made on {_shown(created)}, which is yet to come")
+    if created is not None and signatory.time is not None:
+        witnessed = datetime.datetime.fromtimestamp(signatory.time, datetime.UTC)
+        if created > witnessed + _CLOCKS_DIFFER:
+            raise Refused(f"it says that it was made on {_shown(created)}, and was signed on {_shown(witnessed)}")
+    if expires is not None and expires <= now:
+        raise Refused(f"it expired on {_shown(expires)}")
+
+
+def _shown(time: datetime.datetime) -> str:
+    return f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def about(attestation: Attestation, manifests: "Iterable[Manifest]") -> None:

@@ -24,6 +24,8 @@ _ENDING = ".sigstore.json"
 _LINES = ".jsonl"
 _MOST = 10_000
 """Files of one directory, or lines of one file."""
+_MOST_BYTES = 2 << 30
+"""Of all that is read of one path."""
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +75,18 @@ def write(bundle: bytes, path: str) -> None:
 def stored(path: str) -> Iterator[Stored]:
     """What lies in a directory, or in a file: each `*.json`, and each line of each `*.jsonl`, in the order of names.
 
-    Raises `UsageError` for a path that is not there or cannot be read, and `Refused` for more files than anybody needs,
-    since an attacker must not choose which of them are read.
+    Raises `UsageError` for a path that is not there or cannot be read, and `Refused` for more than anybody needs, since
+    an attacker must not choose which of them are read.
     """
+    total = 0
+    for one in _all(path):
+        total += len(one.data)
+        if total > _MOST_BYTES:
+            raise Refused(f"{path}: attestations of more than {_MOST_BYTES:,} bytes")
+        yield one
+
+
+def _all(path: str) -> Iterator[Stored]:
     if not os.path.isdir(path):
         if not os.path.lexists(path):
             raise UsageError(f"{path}: no such file or directory")
