@@ -49,14 +49,19 @@ def test_what_was_altered_is_refused(how: str, folder: Path, capsys: pytest.Capt
     (folder / "model.age").write_bytes(ALTERED[how]((folder / "model.age").read_bytes()))
     assert main(["open", "model.age", "-i", "key"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("garrison: model.age is refused: ") and said.count("\n") == 1
+    assert said.startswith("refused: model.age: ") and said.count("\n") == 1
     assert sorted(os.listdir(folder)) == ["key", "model.age", "sealed-key"]
 
 
 def test_another_key_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "key").write_text(str(X25519Identity.generate()))
     assert main(["open", "model.age", "-i", "key"]) == 1
-    assert "none of the identities" in capsys.readouterr().err
+    assert "none of the identities opens it\n" in capsys.readouterr().err
+    target = io.BytesIO()
+    seal(io.BytesIO(DATA), target, [Passphrase(b"words", 4)])
+    (folder / "model.age").write_bytes(target.getvalue())
+    assert main(["open", "model.age", "-i", "key"]) == 1
+    assert "it is sealed with a passphrase" in capsys.readouterr().err
 
 
 def test_to_standard_output_only_authenticated_chunks_go(folder: Path) -> None:

@@ -184,7 +184,9 @@ class TokenAgreement:
                 store=False,
                 template={pkcs11.Attribute.SENSITIVE: False, pkcs11.Attribute.EXTRACTABLE: True},
             )
-            return bytes(agreed[pkcs11.Attribute.VALUE])
+            value = bytes(agreed[pkcs11.Attribute.VALUE])
+            agreed.destroy()
+        return value
 
 
 def _attribute(part: str) -> tuple[str, bytes]:

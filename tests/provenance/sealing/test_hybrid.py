@@ -2,6 +2,7 @@
 
 import pytest
 
+from garrison.provenance.sealing.encoding import bech32_bytes
 from garrison.provenance.sealing.hybrid import HybridIdentity, HybridRecipient
 from garrison.provenance.sealing.refusals import MalformedHeader, NoMatch
 
@@ -77,3 +78,10 @@ def test_keys_of_another_length_are_none(size: int) -> None:
         HybridRecipient(bytes(size))
     with pytest.raises(ValueError):
         HybridIdentity(bytes(size + 1))
+
+
+@pytest.mark.parametrize("point", LOW_ORDER, ids=lambda point: point.hex()[:8])
+def test_nobody_seals_for_a_key_of_which_half_makes_no_secret(point: bytes) -> None:
+    key = bech32_bytes(str(HYBRID.recipient))[1]
+    with pytest.raises(ValueError):
+        HybridRecipient(key[:-32] + point)

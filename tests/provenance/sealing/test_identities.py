@@ -65,6 +65,7 @@ SECRET = str(X25519Identity.generate())
         (bech32_text("age1yubikey", bytes(33)), "plugin"),
         (bech32_text("bc", bytes(32)), "another kind"),
         (bech32_text("age", bytes(31)), "no valid key"),
+        (bech32_text("age", bytes(32)), "no valid key"),
         (bech32_text("age1pq", bytes(1217)), "no valid key"),
         (bech32_text("age1tag", bytes(33)), "no valid key"),
         (bech32_text("age1tag", bytes(65)), "no valid key"),

@@ -71,7 +71,7 @@ def _draft(directory: int, name: str, *, force: bool) -> Iterator[BinaryIO]:
     """A new file in the directory that is called `name` afterwards. Raises `FileExistsError` if it cannot be."""
     spare = f"{name[:200]}.{os.urandom(6).hex()}.part"
     try:
-        descriptor, draft = os.open(".", os.O_TMPFILE | os.O_WRONLY, _MODE, dir_fd=directory), ""
+        descriptor, draft = _nameless(directory), ""
     except (OSError, AttributeError):
         flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY
         descriptor, draft = os.open(spare, flags, _MODE, dir_fd=directory), spare
@@ -95,6 +95,13 @@ def _draft(directory: int, name: str, *, force: bool) -> Iterator[BinaryIO]:
         if draft:
             with contextlib.suppress(OSError):
                 os.unlink(draft, dir_fd=directory)
+
+
+def _nameless(directory: int) -> int:
+    """Raises `OSError`, or `AttributeError`, where there are no such files, or no way to give them a name."""
+    if not os.path.isdir("/proc/self/fd"):
+        raise OSError(errno.EOPNOTSUPP, "no /proc")
+    return os.open(".", os.O_TMPFILE | os.O_WRONLY, _MODE, dir_fd=directory)
 
 
 def _link(source: str, name: str, directory: int) -> None:

@@ -111,7 +111,8 @@ def file_key(header: Header, identities: Sequence[Identity]) -> bytes:
             if not hmac.compare_digest(_code(key, header.authenticated), header.mac):
                 raise AlteredHeader("its header was altered")
             return key
-    raise NoMatch("none of the identities opens it")
+    rest = "; it is sealed with a passphrase" if header.stanzas[0].kind == _ALONE else ""
+    raise NoMatch(f"none of the identities opens it{rest}")
 
 
 def written(key: bytes, recipients: Sequence[Recipient]) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from garrison.provenance.sealing.encoding import base64_text, bech32_text
 from garrison.provenance.sealing.refusals import MalformedHeader
 from garrison.provenance.sealing.stanzas import Stanza, checked
+from garrison.provenance.sealing.x25519 import public_key
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hpke import Suite
@@ -32,14 +33,13 @@ class HybridRecipient:
     company: Final = "post-quantum"
 
     def __init__(self, key: bytes) -> None:
-        """Raises `ValueError` for what is no key."""
+        """Raises `ValueError` for what is no key, or one of low order."""
         from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PublicKey
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
         from cryptography.hazmat.primitives.hpke import MLKEM768X25519PublicKey
 
         self._bytes = key
         self._public = MLKEM768X25519PublicKey(
-            MLKEM768PublicKey.from_public_bytes(key[:_LATTICE]), X25519PublicKey.from_public_bytes(key[_LATTICE:])
+            MLKEM768PublicKey.from_public_bytes(key[:_LATTICE]), public_key(key[_LATTICE:])
         )
 
     def __str__(self) -> str:

@@ -4,11 +4,14 @@ Source: https://age-encryption.org/v1, section "The X25519 recipient type".
 """
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from garrison.provenance.sealing.encoding import base64_text, bech32_text
 from garrison.provenance.sealing.refusals import MalformedHeader
 from garrison.provenance.sealing.stanzas import Stanza, checked, derived, unwrapped, wrapped
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 RECIPIENT = "age"
 IDENTITY = "age-secret-key-"
@@ -18,21 +21,27 @@ _INFO = b"age-encryption.org/v1/X25519"
 _SIZE = 32
 
 
+def public_key(data: bytes) -> "X25519PublicKey":
+    """Raises `ValueError` for what is no key, or one of low order."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+    key = X25519PublicKey.from_public_bytes(data)
+    X25519PrivateKey.generate().exchange(key)
+    return key
+
+
 class X25519Recipient:
     company: Final = "any"
 
     def __init__(self, key: bytes) -> None:
-        """Raises `ValueError` for what is no key."""
-        from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-
-        self._public = X25519PublicKey.from_public_bytes(key)
+        """Raises `ValueError` for what is no key, or one of low order, with which nothing would be secret."""
+        self._public = public_key(key)
         self._bytes = key
 
     def __str__(self) -> str:
         return bech32_text(RECIPIENT, self._bytes)
 
     def wrap(self, file_key: bytes) -> Stanza:
-        """Raises `ValueError` for a key of low order, with which nothing would be secret."""
         from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
         ephemeral = X25519PrivateKey.generate()
