@@ -56,5 +56,11 @@ def test_a_directory_is_called_what_it_is_called(tmp_path: Path, monkeypatch: py
     for path in (".", "../my-net", str(tmp_path / "my-net") + "/"):
         component = json.loads(garrison.describe(path)[0])["metadata"]["component"]
         assert component["name"] == "my-net"
+    snapshot = tmp_path / f"models--org--net/snapshots/{'0' * 40}"
+    snapshot.parent.mkdir(parents=True)
+    (tmp_path / "my-net").rename(snapshot)
+    monkeypatch.chdir(snapshot)
+    assert json.loads(garrison.describe(".")[0])["metadata"]["component"]["name"] == "org/net"
+    snapshot.rename(tmp_path / "my-net")
     monkeypatch.chdir(tmp_path)
     assert json.loads(garrison.describe(["my-net/config.json", "my-net/model.safetensors"])[0])

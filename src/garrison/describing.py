@@ -36,7 +36,7 @@ def describe(
     paths = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
     epoch = _epoch()
     report = scan(paths, policy, progress=progress, jobs=jobs, digests=True)
-    return written(report, format, epoch=epoch, called=_names(paths)), report
+    return written(report, format, epoch=epoch, called=_places(paths)), report
 
 
 def written(report: Report, format: str, *, epoch: int | None = None, called: dict[str, str] | None = None) -> str:
@@ -77,10 +77,10 @@ def _vocabulary(report: Report) -> Vocabulary:
     return Vocabulary(expression, location, address, pinned)
 
 
-def _names(paths: list[str]) -> dict[str, str]:
-    """What to call directories that are named by how to get there: `.`, `..`, `models/`."""
+def _places(paths: list[str]) -> dict[str, str]:
+    """Where directories are that are named by how to get there: `.`, `..`, `models/`."""
     directories = ["", *(path for path in paths if os.path.isdir(path))]
-    return {path.rstrip("/"): os.path.basename(os.path.abspath(path)) for path in directories}
+    return {path.rstrip("/"): os.path.abspath(path) for path in directories}
 
 
 def _epoch() -> int | None:

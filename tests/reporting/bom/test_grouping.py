@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 
+from garrison.describing import written
 from garrison.reporting.bom.assembly import assemble
 from garrison.reporting.bom.bill import Bill, Model
 from tests.artifacts.formats import test_onnx, weights
@@ -162,3 +163,28 @@ def test_models_depend_on_the_packages_of_the_nearest_project() -> None:
     found = models(files)
     assert found["a/net.safetensors"].packages == ("pypi outer ",)
     assert found["b/deep/net.safetensors"].packages == ("pypi inner ",)
+
+
+def test_repositories_in_the_cache_of_the_hub_are_called_as_there() -> None:
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    folder = f"hub/models--org--net/snapshots/{revision}"
+    report = report_of({f"{folder}/README.md": CARD, f"{folder}/model.safetensors": NET})
+    text = json.loads(written(report, "cyclonedx"))
+    component = text["metadata"]["component"]
+    assert component["name"] == "org/net" and component["version"] == revision
+    assert component["purl"] == f"pkg:huggingface/org/net@{revision}"
+    assert f"pkg:huggingface/org/net@{revision}" in written(report, "spdx")
+
+
+def test_what_lies_deep_in_a_package_describes_it() -> None:
+    manifest = json.dumps(
+        {
+            "fileFormatVersion": "1.0.0",
+            "itemInfoEntries": {"A": {"path": "com.apple.CoreML/model.mlmodel", "name": "model.mlmodel"}},
+            "rootModelIdentifier": "A",
+        }
+    ).encode()
+    described = safetensors({"a": ("F32", [2])}, {"modelspec.title": "Deep", "modelspec.architecture": "unet"})
+    files = {"n.mlpackage/Manifest.json": manifest, "n.mlpackage/Data/inner/net.safetensors": described}
+    (found,) = models(files).values()
+    assert found.key == "n.mlpackage/" and found.says.architecture == "unet" and found.name == "Deep"

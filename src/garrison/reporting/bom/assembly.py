@@ -19,6 +19,8 @@ _SIGNATURES = (".sig", ".sigstore", ".sigstore.json")
 _SIGNING = "https://model_signing/"
 """Predicates with which a model's files are signed."""
 _ATTESTATIONS = ".attestations/"
+_CACHED = re.compile(r"(?:^|/)(models|datasets)--([^/]+)/snapshots/([0-9a-f]{40})$")
+"""Where the cache of the Hugging Face Hub keeps a revision of a repository (huggingface_hub, "Understand caching")."""
 _VERSIONS = {
     "tensorflow_version": "tensorflow",
     "keras_version": "keras",
@@ -36,7 +38,7 @@ _EVERYWHERE = ("quantisation", "frameworks", "licences")
 def assemble(report: Report, vocabulary: Vocabulary | None = None, called: Mapping[str, str] | None = None) -> Bill:
     """The bill of what a report's inventory holds.
 
-    `called` names directories whose path is no name, such as `.`.
+    `called` has the absolute path of each directory that was given, since `.` is no name.
     """
     words = vocabulary or Vocabulary()
     files: dict[str, Item] = {}
@@ -100,13 +102,17 @@ class _Maker:
         self._words = words
         self._whole = group.files[0] if group.files == (group.key,) else ""
         self._top = folder_of(group.key)
-        self._name = self._plain_name(called)
+        place = called.get(self._top, self._top)
+        self._cached = _CACHED.search(place) if group.key.endswith("/") else None
+        self._name = self._plain_name(place)
         self._said = list(self._descriptions())
 
-    def _plain_name(self, called: Mapping[str, str]) -> str:
+    def _plain_name(self, place: str) -> str:
         key = self.group.key
+        if self._cached:
+            return self._cached[2].replace("--", "/")
         if key.endswith("/"):
-            return called.get(self._top) or posixpath.basename(self._top.rstrip("!")) or self._top
+            return posixpath.basename(place.rstrip("!")) or place
         return _ENDING.sub("", posixpath.basename(key)) or key
 
     def model(self, asked: Mapping[str, tuple[str, ...]]) -> Model:
@@ -114,7 +120,8 @@ class _Maker:
         formats = dict.fromkeys(name for one in self.group.files for name in self._files[one].formats)
         return Model(
             key=self.group.key,
-            name=says.name or self._name,
+            name=self._name if self._cached else says.name or self._name,
+            purl=self._words.address("huggingface", self._name, self._cached[3]) if self._cached else "",
             file=self._whole,
             files=self.group.files,
             formats=tuple(formats),
@@ -132,7 +139,7 @@ class _Maker:
         says = self._merged()
         return DataSet(
             key=self.group.key,
-            name=says.name or self._name,
+            name=self._name if self._cached else says.name or self._name,
             files=self.group.files,
             says=says,
             licences=licences(says.licences, self._words),
@@ -159,8 +166,10 @@ class _Maker:
     def _merged(self) -> Description:
         """One description: the first that says a thing is believed, and lists are joined."""
         whole: dict[str, Any] = {"about": self.group.about}
+        # A package may keep its one model deep inside.
+        top = folder_of(self._said[0][0]) if self._said else self._top
         for subject, fact in self._said:
-            below = folder_of(subject) != self._top and not subject.startswith(f"{self._whole}!/")
+            below = folder_of(subject) != top and not subject.startswith(f"{self._whole}!/")
             for field, value in msgspec.structs.asdict(fact).items():
                 if field in ("about", "place", *_NUMBERS) or not value or (below and field not in _EVERYWHERE):
                     continue
@@ -171,6 +180,8 @@ class _Maker:
                     whole[field] = tuple(dict.fromkeys((*before, *value)))
                 elif isinstance(value, dict):
                     whole[field] = {**value, **{key: one for key, one in before.items() if one or key not in value}}
+        if self._cached:
+            whole["version"] = self._cached[3]
         self._fall_back(whole)
         whole |= self._numbers()
         return Description(**whole)

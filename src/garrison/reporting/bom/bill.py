@@ -47,6 +47,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """Unique among models: the path of its directory or its file."""
     name: str
+    purl: str = ""
+    """Where a place that names it so says from which hub and revision it is."""
     file: str = ""
     """The subject that is the whole model, where one file is."""
     files: tuple[str, ...] = ()

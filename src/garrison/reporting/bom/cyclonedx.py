@@ -187,6 +187,7 @@ class Writer:
             **component,
             **_said(
                 pedigree=_said(ancestors=ancestors, notes=printable(says.base_relation)) if ancestors else {},
+                purl=model.purl,
                 externalReferences=[*_links(says), *self._documents(model)],
                 components=[*files, *members],
                 modelCard=self._card(model),

@@ -200,6 +200,7 @@ class _Graph:
             "ai_AIPackage",
             name=printable(model.name) or "unnamed",
             **self._described(says),
+            software_packageUrl=model.purl,
             verifiedUsing=_hashes([f"sha256:{own}"] if own else []),
             software_primaryPurpose="model",
             ai_domain=[printable(says.task)] if says.task else [],
