@@ -18,7 +18,7 @@ from garrison.provenance.attestations import (
     stored,
 )
 from garrison.provenance.attestations.checking import Checked, checked
-from garrison.provenance.attestations.predicates import Measurement, Role
+from garrison.provenance.attestations.predicates import TRAINING_BUILD, Measurement, Role
 from garrison.provenance.attestations.versions import remember
 from garrison.provenance.trust import Refused
 
@@ -115,12 +115,7 @@ def _summary(predicate: AnyPredicate) -> str:
             verdict = predicate.verdict if predicate.allowed else "denied"
             return f"scan: {verdict}, {found}, by {predicate.scanner.name} {predicate.scanner.version}"
         case Provenance():
-            inputs = ", ".join(
-                f"{resource.name or resource.uri or 'code'} ({role})"
-                for role in get_args(Role)
-                for resource in predicate.inputs(role)
-            )
-            return f"training: by {predicate.run_details.builder.id}, from {inputs or 'nothing that it names'}"
+            return _provenance(predicate)
         case Robustness():
             return f"robustness: {', '.join(map(_measurement, predicate.measurements))}"
         case Approval():
@@ -129,6 +124,19 @@ def _summary(predicate: AnyPredicate) -> str:
         case Version():
             return f"version: {predicate.version} of {predicate.name}"
     assert_never(predicate)
+
+
+def _provenance(predicate: Provenance) -> str:
+    definition, builder = predicate.build_definition, predicate.run_details.builder.id
+    if definition.build_type == TRAINING_BUILD:
+        inputs = [
+            f"{resource.name or resource.uri or 'code'} ({role})"
+            for role in get_args(Role)
+            for resource in predicate.inputs(role)
+        ]
+        return f"training: by {builder}, from {', '.join(inputs) or 'nothing that it names'}"
+    names = [resource.uri or resource.name for resource in definition.resolved_dependencies]
+    return f"build: by {builder}, from {', '.join(names) or 'nothing that it names'}; {definition.build_type}"
 
 
 def _measurement(one: Measurement) -> str:

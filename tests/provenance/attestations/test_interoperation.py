@@ -17,6 +17,7 @@ from sigstore.dsse import StatementBuilder
 from sigstore.dsse import Subject as SigstoreSubject
 from sigstore.dsse import _verify as sigstore_verify
 
+from garrison.provenance import bundles
 from garrison.provenance.attestations import Provenance, attest, attested, opened, subject_of
 from garrison.provenance.attestations.checking import checked
 from garrison.provenance.attestations.predicates import TRAINING, described
@@ -80,8 +81,6 @@ def test_what_securesystemslib_signed_is_read(model: Path, tmp_path: Path) -> No
 
 
 def test_a_statement_that_sigstore_built_is_read(tmp_path: Path) -> None:
-    from garrison.provenance import bundles
-
     file = tmp_path / "model.bin"
     file.write_bytes(b"weights")
     statement = (
@@ -96,3 +95,43 @@ def test_a_statement_that_sigstore_built_is_read(tmp_path: Path) -> None:
     (found,) = checked(str(file), [Stored(place="theirs", data=bundle)], trust, now=LATER)
     assert found.holds
     assert isinstance(opened(bundle, trust, now=LATER).predicate, Provenance)
+
+
+GITHUB: dict[str, Any] = {
+    "buildDefinition": {
+        "buildType": "https://actions.github.io/buildtypes/workflow/v1",
+        "externalParameters": {"workflow": {"ref": "refs/heads/main", "repository": "https://github.com/x/y"}},
+        "internalParameters": {"github": {"event_name": "push", "repository_id": "1"}},
+        "resolvedDependencies": [
+            {"uri": "git+https://github.com/x/y@refs/heads/main", "digest": {"gitCommit": "c" * 40}},
+            {"name": "data", "digest": {"sha256": "0" * 64}, "annotations": {"role": "dataset"}},
+        ],
+    },
+    "runDetails": {
+        "builder": {"id": "https://github.com/x/y/.github/workflows/train.yml@refs/heads/main"},
+        "metadata": {"invocationId": "https://github.com/x/y/actions/runs/1/attempts/1"},
+    },
+}
+"""As GitHub's attest-build-provenance writes it."""
+
+
+def test_provenance_of_other_builders_is_read_and_its_roles_are_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from garrison.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.bin").write_bytes(b"weights")
+    digest = {"sha256": hashlib.sha256(b"weights").hexdigest()}
+    statement = StatementBuilder().subjects([SigstoreSubject(name="model.bin", digest=digest)])
+    body = statement.predicate_type(TRAINING).predicate(GITHUB).build()._contents
+    bundle = bundles.write(body, SIGNER)
+    found = opened(bundle, trusting(tmp_path, SIGNER), now=WHEN).predicate
+    assert isinstance(found, Provenance) and found.inputs("dataset") == [] and found.created is None
+    (tmp_path / "evidence.json").write_bytes(bundle)
+    assert main(["attest", "verify", "model.bin", "--evidence", "evidence.json", "--public-key", "0.pem"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(
+        "build: by https://github.com/x/y/.github/workflows/train.yml@refs/heads/main, from git+https"
+    )
+    assert "training" not in said

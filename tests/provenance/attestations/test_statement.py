@@ -2,12 +2,15 @@
 
 import datetime
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
@@ -120,6 +123,8 @@ HOSTILE = {
     "subjects without an end": bundles.write(statement(subject=[{"digest": {"sha256": SHA256}}] * 1001), SIGNER),
     "a subject without a digest": bundles.write(statement(subject=[{"name": "model.bin"}]), SIGNER),
     "a digest that is a number": bundles.write(statement(subject=[{"digest": {"sha256": 1}}]), SIGNER),
+    "a field with an endless name": bundles.write(statement(predicate={"x" * 1_000_000: 1}), SIGNER),
+    "a field with a name of lines": bundles.write(statement(predicate={"x\nrefused: no": 1}), SIGNER),
     "a predicate that is a list": bundles.write(statement(predicate=[]), SIGNER),
     "a key twice": bundles.write(statement().replace(b'"decision":', b'"decision":"rejected","decision":'), SIGNER),
     "NaN": bundles.write(statement().replace(b'"approved"', b"NaN"), SIGNER),
@@ -135,6 +140,37 @@ def test_hostile_statements_are_refused_even_signed(case: str, trust: Trust) -> 
     with pytest.raises(Refused) as refused:
         opened(HOSTILE[case], trust, now=WHEN)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 600
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The paths of all that is in a JSON value."""
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, key)
+            yield from paths(inner, (*path, key))
+
+
+@given(data=st.data(), kind=st.sampled_from(sorted(PREDICATES)), value=JSON)
+def test_whatever_stands_anywhere_in_a_statement_is_read_or_refused(
+    data: st.DataObject, kind: str, value: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    predicate = PREDICATES[kind]
+    body = statement(predicateType=type_of(predicate), predicate=described(predicate))
+    path = data.draw(st.sampled_from(sorted(paths(json.loads(body)), key=repr)))
+    trust = trusting(tmp_path_factory.getbasetemp(), SIGNER)
+    try:
+        found = opened(bundles.write(changed(body, *path, to=value), SIGNER), trust, now=WHEN)
+    except Refused:
+        return
+    again = attest(found.subjects, found.predicate, SIGNER)
+    assert opened(again, trust, now=WHEN) == found
 
 
 def test_nothing_is_signed_that_nobody_could_read(trust: Trust) -> None:

@@ -326,7 +326,8 @@ def predicate_of(predicate_type: str, predicate: dict[str, Any]) -> AnyPredicate
     try:
         found: AnyPredicate = msgspec.convert(predicate, PREDICATES[predicate_type])
     except msgspec.ValidationError as error:
-        raise Refused(f"predicate: {error}") from None
+        said = " ".join(str(error).split())  # it quotes what it does not know
+        raise Refused(f"predicate: {said[:300]}") from None
     return found
 
 
