@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import garrison
 from garrison.core.errors import GarrisonError, UsageError
-from garrison.core.policy import RuleOverride, Waiver
+from garrison.core.policy import Identity, RuleOverride, Waiver
+from garrison.provenance.keys import KeySigner, pem
+from garrison.provenance.signing import sign, signature_path
+from garrison.provenance.trust import Trust
 from garrison.scanning import scan_files
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # its default, TensorFlow, is not among what tests install
@@ -351,3 +355,111 @@ def test_a_framework_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(garrison.LoadRefused, match="pip install numpy"):
         garrison.load(tmp_path / "a.npy")
+
+
+# -------------------------------------------------------------------- signatures and folders
+
+SIGNER = KeySigner(ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.fixture
+def signing(tmp_path: Path) -> garrison.Policy:
+    """A policy that lets only what `SIGNER` signed be loaded."""
+    (tmp_path / "key.pem").write_bytes(pem(SIGNER.public_key))
+    return garrison.Policy(identities=(Identity(name="alice", public_key=str(tmp_path / "key.pem")),))
+
+
+def sign_it(model: Path) -> None:
+    path = signature_path(str(model))
+    Path(path).write_bytes(sign(str(model), SIGNER, signature=path).bundle)
+
+
+def test_only_what_is_signed(signing: garrison.Policy, tmp_path: Path) -> None:
+    path = file(tmp_path / "model.pkl", [1])
+    with pytest.raises(garrison.LoadRefused, match="it has no signature"):
+        garrison.load(path, signing)
+    sign_it(path)
+    assert garrison.load(path, signing) == [1]
+    assert garrison.load(path, trust=Trust(identities=signing.identities)) == [1]
+    with pytest.raises(UsageError, match="no identity is trusted"):
+        garrison.load(path, signature=signature_path(str(path)))
+    file(path, [2])
+    with pytest.raises(garrison.LoadRefused, match="not as it was signed"):
+        garrison.load(path, signing)
+
+
+def test_a_signature_is_no_pardon(signing: garrison.Policy, tmp_path: Path) -> None:
+    path = file(tmp_path / "model.pkl", Touch(tmp_path / "canary"))
+    sign_it(path)
+    with pytest.raises(garrison.LoadRefused, match="mkdir"):
+        garrison.load(path, signing)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_a_file_of_a_signed_folder(signing: garrison.Policy, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    file(folder / "a.pkl", ["a"])
+    file(folder / "b.pkl", ["b"])
+    sign_it(folder)
+    assert garrison.load(folder / "a.pkl", signing) == ["a"]
+    os.replace(folder / "b.pkl", folder / "a.pkl")
+    with pytest.raises(garrison.LoadRefused, match=r"a\.pkl is not as it was signed"):
+        garrison.load(folder / "a.pkl", signing)
+
+
+def test_a_folder_is_admitted_as_a_whole(signing: garrison.Policy, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "parts").mkdir(parents=True)
+    file(folder / "parts" / "a.pkl", ["a"])
+    (folder / "config.json").write_text("{}")
+    os.symlink("config.json", folder / "link.json")
+    with garrison.admitted(folder) as path:
+        file(folder / "parts" / "a.pkl", Touch(tmp_path / "canary"))
+        assert os.path.basename(path) == "folder" and os.stat(os.path.dirname(path)).st_mode & 0o777 == 0o700
+        assert sorted(os.listdir(path)) == ["config.json", "link.json", "parts"]
+        assert not os.path.islink(os.path.join(path, "link.json"))
+        assert pickle.loads(Path(path, "parts", "a.pkl").read_bytes()) == ["a"]
+    assert not os.path.exists(path)
+    with pytest.raises(garrison.LoadRefused, match=r"folder/parts/a\.pkl @ 0x\w+: dangerous-import"):
+        garrison.admitted(folder).__enter__()
+    file(folder / "parts" / "a.pkl", ["a"])
+    os.unlink(folder / "link.json")
+    with pytest.raises(garrison.LoadRefused, match="not signed"):
+        garrison.admitted(folder, signing).__enter__()
+    sign_it(folder)
+    with garrison.admitted(folder, signing) as path:
+        assert os.path.exists(path)
+    (folder / "added.json").write_text("{}")
+    with pytest.raises(garrison.LoadRefused, match=r"not as it was signed \(added: added\.json\)"):
+        garrison.admitted(folder, signing).__enter__()
+
+
+def test_a_file_is_admitted_for_a_loader_of_ones_own(tmp_path: Path) -> None:
+    path = file(tmp_path / "model.pkl", ["a"])
+    with garrison.admitted(path) as held:
+        assert pickle.loads(Path(held).read_bytes()) == ["a"]
+    file(path, Touch(tmp_path / "canary"))
+    with pytest.raises(garrison.LoadRefused):
+        garrison.admitted(path).__enter__()
+
+
+def test_onnx_with_tensors_in_another_file(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    value = helper.make_tensor_value_info
+    weights = numpy_helper.from_array(numpy.arange(1000.0), "b")
+    node = helper.make_node("Add", ["x", "b"], ["y"])
+    shape = [1000]
+    graph = helper.make_graph(
+        [node], "g", [value("x", TensorProto.DOUBLE, shape)], [value("y", TensorProto.DOUBLE, shape)], [weights]
+    )
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    onnx.save(helper.make_model(graph), folder / "model.onnx", save_as_external_data=True, location="weights")
+    with pytest.raises(garrison.LoadRefused, match=r"garrison\.admitted"):
+        garrison.load(folder / "model.onnx")
+    with garrison.admitted(folder, garrison.Policy(coverage="allow")) as path:
+        loaded = onnx.load(os.path.join(path, "model.onnx"))
+    assert numpy_helper.to_array(loaded.graph.initializer[0]).tolist() == numpy.arange(1000.0).tolist()

@@ -9,14 +9,14 @@ report.decision.allowed
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["LoadRefused", "Policy", "Report", "__version__", "describe", "load", "protect", "scan"]
+__all__ = ["LoadRefused", "Policy", "Report", "__version__", "admitted", "describe", "load", "protect", "scan"]
 
 if TYPE_CHECKING:
     from garrison.artifacts.loading.refusal import LoadRefused
     from garrison.core.policy import Policy
     from garrison.core.report import Report
     from garrison.describing import describe
-    from garrison.loading import load
+    from garrison.loading import admitted, load
     from garrison.protect import protect
     from garrison.scanning import scan
 
@@ -27,6 +27,7 @@ def __getattr__(name: str) -> object:
         "LoadRefused": "garrison.artifacts.loading.refusal",
         "Policy": "garrison.core.policy",
         "Report": "garrison.core.report",
+        "admitted": "garrison.loading",
         "describe": "garrison.describing",
         "load": "garrison.loading",
         "scan": "garrison.scanning",

@@ -55,10 +55,10 @@ def scan(
     return _scan(lambda stack: _items(paths, policy, stack), paths, policy, progress, jobs, digests, online)
 
 
-def scan_files(files: Sequence[File], policy: Policy) -> Report:
-    """What `scan` does, for files that are open already and are known to the report by their subjects."""
-    subjects = [file.subject for file in files]
-    return _scan(lambda _: (files, len(files)), subjects, policy, None, min(len(files), _cores()), False, False)
+def scan_files(files: Sequence[File | Omitted], policy: Policy, subjects: Sequence[str]) -> Report:
+    """What `scan` does, for files that were found already and are known to the report by their own subjects."""
+    jobs = min(max(len(files), 1), _cores())
+    return _scan(lambda _: (files, len(files)), subjects, policy, None, jobs, False, False)
 
 
 def _scan(

@@ -11,9 +11,15 @@ import os
 import shutil
 import stat
 import tempfile
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
+
+import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.sources.paths import File, Omitted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CHUNK = 8 << 20
 _IN_MEMORY = 1 << 30
@@ -41,16 +47,8 @@ class PrivateCopy:
 
         Raises `UsageError` for what is no regular file or cannot be read.
         """
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(descriptor)
-            raise UsageError(f"{path}: not a regular file")
-        with open(descriptor, "rb", buffering=0) as file:
-            return cls.of_stream(file, path, status.st_size, in_memory=in_memory)
+        with regular_file(path) as file:
+            return cls.of_stream(file, path, os.fstat(file.fileno()).st_size, in_memory=in_memory)
 
     @classmethod
     def of_stream(cls, stream: "IO[bytes]", name: str, size: int, *, in_memory: bool = True) -> Self:
@@ -98,6 +96,57 @@ class PrivateCopy:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class PrivateFolder:
+    """The files below a directory as they were when they were copied, on disk. A context manager."""
+
+    def __init__(self, path: str, items: "Iterable[File | Omitted]") -> None:
+        """Copy what `sources.paths.walk` found below the directory at `path`.
+
+        Links to files become files. Raises `UsageError` for a file that is none any more.
+        """
+        self._directory = tempfile.mkdtemp(prefix="garrison-")
+        self.path = os.path.join(self._directory, os.path.basename(os.path.abspath(path)) or "copy")
+        """Where the copy of the directory is."""
+        self.items: list[File | Omitted] = []
+        """What was found, each file with the path of its copy and the subject of the original."""
+        try:
+            os.mkdir(self.path, 0o700)
+            for item in items:
+                self.items.append(self._copied(item, path) if isinstance(item, File) else item)
+        except BaseException:
+            self.close()
+            raise
+
+    def _copied(self, item: File, top: str) -> File:
+        target = os.path.join(self.path, os.path.relpath(item.path, top))
+        os.makedirs(os.path.dirname(target), 0o700, exist_ok=True)
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+        with open(writing, "wb", buffering=0) as copy, regular_file(item.path) as file:
+            _copy(file, copy, os.fstat(file.fileno()).st_size)
+        return msgspec.structs.replace(item, path=target)
+
+    def close(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def regular_file(path: str) -> "IO[bytes]":
+    """A regular file, open for reading, without waiting at what is none. Raises `UsageError`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UsageError(f"{path}: not a regular file")
+    return open(descriptor, "rb", buffering=0)
 
 
 def _copy(stream: "IO[bytes]", target: "IO[bytes]", size: int) -> int:

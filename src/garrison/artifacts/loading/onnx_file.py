@@ -9,6 +9,8 @@ def load(copy: PrivateCopy, admitted: Admitted, options: Options) -> object:
     import onnx
 
     if outside := admitted.outside("external-data"):
-        raise LoadRefused(f"{admitted.subject}: its tensors are in another file, {outside[0]!r}: name the directory")
+        raise LoadRefused(
+            f"{admitted.subject}: its tensors are in {outside[0]!r} beside it: hold the folder with garrison.admitted"
+        )
     with copy.open() as file:
         return onnx.load_model(file, format="protobuf", load_external_data=False)
