@@ -43,6 +43,14 @@ class Mine:
     value = 1
 
 
+class Keeping:
+    """Keeps the functions as libraries do."""
+
+    loads = pickle.loads
+    static = staticmethod(pickle.loads)
+    kind = pickle.Unpickler
+
+
 class EarlySubclass(pickle.Unpickler):
     pass
 
@@ -76,6 +84,10 @@ LOADS: dict[str, Callable[[bytes], object]] = {
     "_pickle.Unpickler": lambda data: _pickle.Unpickler(io.BytesIO(data)).load(),
     "loads imported before": lambda data: captured_loads(data),
     "Unpickler imported before": lambda data: CapturedUnpickler(io.BytesIO(data)).load(),
+    "an attribute of a class": lambda data: Keeping.loads(data),
+    "the same from an instance": lambda data: Keeping().loads(data),
+    "a static method": lambda data: Keeping().static(data),
+    "a class in a class": lambda data: Keeping().kind(io.BytesIO(data)).load(),
     "a subclass made before": lambda data: EarlySubclass(io.BytesIO(data)).load(),
     "a Python subclass made before": lambda data: EarlyPythonSubclass(io.BytesIO(data)).load(),
     "a subclass made after": lambda data: type("Late", (pickle.Unpickler,), {})(io.BytesIO(data)).load(),
@@ -99,6 +111,7 @@ def test_pickle_in_every_way(way: str, protected: None, hostile: Touch) -> None:
 
 def test_it_is_taken_off_again(hostile: Touch, tmp_path: Path) -> None:
     before = pickle.loads, pickle.load, pickle.Unpickler, captured_loads, EarlySubclass.__bases__, dict(os.environ)
+    kept = dict(vars(Keeping))
     methods = dict(vars(pickle._Unpickler))  # type: ignore[attr-defined]
     with garrison.protect() as outer:
         assert pickle.loads is not before[0] and _pickle.loads is pickle.loads
@@ -110,6 +123,7 @@ def test_it_is_taken_off_again(hostile: Touch, tmp_path: Path) -> None:
         *(pickle.loads, pickle.load, pickle.Unpickler, captured_loads, EarlySubclass.__bases__),
         dict(os.environ),
     )
+    assert Keeping.loads is kept["loads"] and Keeping.static is kept["static"].__func__
     assert methods == dict(vars(pickle._Unpickler))  # type: ignore[attr-defined]
     pickle.loads(pickle.dumps(Touch(tmp_path / "made")))
     assert (tmp_path / "made").exists()
@@ -207,8 +221,37 @@ def test_subclasses_that_map_names(protected: None) -> None:
         def find_class(self, module: str, name: str) -> Any:
             return super().find_class("posix", "system")
 
-    with pytest.raises(garrison.LoadRefused, match=r"posix\.system"):
+    with pytest.raises(garrison.LoadRefused, match=r"posix\.system is resolved"):
         Turning(io.BytesIO(b"ccollections\nOrderedDict\n.")).load()
+
+
+def test_names_that_the_policy_allows_may_be_mapped_to() -> None:
+    class Renaming(pickle.Unpickler):
+        def find_class(self, module: str, name: str) -> Any:
+            return super().find_class(__name__, "Mine")
+
+    data = b"cold.place\nMine\n)\x81."
+    with garrison.protect(), pytest.raises(garrison.LoadRefused, match="unknown-import"):
+        Renaming(io.BytesIO(data)).load()
+    with garrison.protect(garrison.Policy(allowed_globals=(f"{__name__}.Mine",))):
+        assert isinstance(Renaming(io.BytesIO(data)).load(), Mine)
+
+
+def test_loading_in_a_protected_process(protected: None, hostile: Touch, tmp_path: Path) -> None:
+    import joblib
+    import torch
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
+    joblib.dump(model, tmp_path / "model.joblib")
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps([1]))
+    assert garrison.load(tmp_path / "model.pkl") == [1]
+    assert type(garrison.load(tmp_path / "model.joblib")) is LinearRegression
+    assert type(garrison.load(tmp_path / "model.pt")) is torch.nn.Linear
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(hostile))
+    with pytest.raises(garrison.LoadRefused):
+        garrison.load(tmp_path / "model.pkl")
 
 
 def test_persistent_objects_and_buffers_still_work(protected: None) -> None:

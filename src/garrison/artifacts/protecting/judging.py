@@ -1,11 +1,13 @@
 """Asks the policy about one pickle stream or one file, in this process, and remembers what it let pass."""
 
+import bisect
 import datetime
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 import msgspec
 
-from garrison.artifacts.knowledge.imports import verdict
+from garrison.artifacts.detectors import imports
 from garrison.artifacts.loading.admission import Admitted, refusal
 from garrison.artifacts.loading.refusal import LoadRefused
 from garrison.artifacts.loading.restricted import Names
@@ -70,27 +72,35 @@ class _Joined(Reader):
     """Readers one after another, of which only the last is not kept yet."""
 
     def __init__(self) -> None:
-        self._kept = bytearray()
+        self._kept: list[tuple[int, bytes]] = []
+        """What is kept, and where it begins."""
+        self._here = 0
         self._last: Reader = BytesReader(b"")
 
     @property
     def size(self) -> int:
-        return len(self._kept) + self._last.size
+        return self._here + self._last.size
 
     def pread(self, offset: int, length: int) -> bytes:
-        here = len(self._kept)
-        if offset >= here:
-            return self._last.pread(offset - here, length)
-        if offset + length <= here:
-            return bytes(self._kept[offset : offset + length])
-        return bytes(self._kept[offset:]) + self._last.pread(0, offset + length - here)
+        if offset >= self._here:
+            return self._last.pread(offset - self._here, length)
+        pieces = []
+        for start, data in self._kept[bisect.bisect(self._kept, offset, key=itemgetter(0)) - 1 :]:
+            piece = data[offset - start : offset - start + length]
+            pieces.append(piece)
+            offset += len(piece)
+            length -= len(piece)
+            if not length:
+                return b"".join(pieces)
+        return b"".join(pieces) + self._last.pread(0, length)
 
     def append(self, reader: Reader) -> int:
         self._last = reader
-        return len(self._kept)
+        return self._here
 
     def keep(self, data: bytes) -> None:
-        self._kept += data
+        self._kept.append((self._here, data))
+        self._here += len(data)
         self._last = BytesReader(b"")
 
 
@@ -143,12 +153,14 @@ class Judge:
         return self._decided(list(examine(source, Context(self.policy.limits, copy.size))), name)
 
     def name(self, module: str, name: str) -> None:
-        """Refuse a name that no stream was seen to resolve, unless it is known to be harmless whatever it is called
-        with."""
-        if verdict(module, name).kind != "safe":
-            raise LoadRefused(f"{module}.{name} is resolved, which the scan of the stream did not see")
-        fact = Import(module=module, name=name, origin="pickle")
-        self._decided([Examination(subject=f"{module}.{name}", facts=[fact])], f"{module}.{name}")
+        """Refuse a name that no stream was seen to resolve, unless it is harmless whatever it is called with.
+
+        A subclass that maps old names to new ones asks for such names.
+        """
+        fact = Import(module=module, name=name, origin="pickle", usage="call", arguments=("…",))
+        examination = Examination(subject=f"{module}.{name}", facts=[fact])
+        for found in imports.detect([examination], self.policy):
+            raise LoadRefused(f"{module}.{name} is resolved, which the scan did not see: {found.rule}: {found.message}")
 
     def _decided(self, examinations: Sequence[Examination], name: str) -> Admitted:
         report = assembled(

@@ -1,5 +1,6 @@
 """Puts guards in the place of functions and classes, wherever a module has them, now or once it is imported."""
 
+import contextlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -15,11 +16,18 @@ class Patches:
 
     def __init__(self) -> None:
         self._undo: list[Callable[[], None]] = []
+        self._exchanged: list[tuple[object, object]] = []
 
-    def everywhere(self, old: object, new: object) -> None:
-        """Replace a function or class in every module that has it under any name."""
-        _exchange(old, new)
-        self._undo.append(lambda: _exchange(new, old))
+    def everywhere(self, pairs: "Iterable[tuple[object, object]]") -> None:
+        """Replace functions and classes in every module and in every class that has them under any name."""
+        pairs = list(pairs)
+        self._exchanged += pairs
+        _exchange(pairs)
+
+    def inside(self, module: "types.ModuleType", name: str, new: object) -> None:
+        """Replace what a module has just defined, which nobody can have taken from it yet."""
+        self._exchanged.append((module.__dict__[name], new))
+        module.__dict__[name] = new
 
     def attribute(self, owner: Any, name: str, new: object) -> None:
         """Replace an attribute of a class."""
@@ -38,28 +46,51 @@ class Patches:
         self._undo.append(undo)
 
     def imports(self, targets: "dict[str, Callable[[types.ModuleType], None]]") -> None:
-        """Call a function with each of some modules as soon as it is imported; at once if it is already."""
+        """Call a function with each of some modules as soon as it is imported."""
         finder = _Finder(targets)
         sys.meta_path.insert(0, finder)
         self._undo.append(lambda: sys.meta_path.remove(finder))
-        for name, patch in targets.items():
-            module = sys.modules.get(name)
-            if module is not None:
-                patch(module)
 
     def undo(self) -> None:
         while self._undo:
             self._undo.pop()()
+        _exchange([(new, old) for old, new in self._exchanged])
+        self._exchanged.clear()
 
 
-def _exchange(old: object, new: object) -> None:
+def _exchange(pairs: "Iterable[tuple[object, object]]") -> None:
+    wanted = {id(old): new for old, new in pairs}
     for module in list(sys.modules.values()):
         namespace = getattr(module, "__dict__", None)
         if type(namespace) is not dict or namespace.get("__name__", "").startswith("garrison.artifacts.protecting"):
             continue
         for name, value in list(namespace.items()):
-            if value is old:
-                namespace[name] = new
+            if id(value) in wanted:
+                namespace[name] = wanted[id(value)]
+    for kind in _classes():
+        for name, value in list(vars(kind).items()):
+            if id(value) in wanted:
+                _set(kind, name, wanted[id(value)])
+            elif type(value) is staticmethod and id(value.__func__) in wanted:
+                _set(kind, name, staticmethod(wanted[id(value.__func__)]))  # type: ignore[arg-type]
+
+
+def _classes() -> "Iterable[type]":
+    """All classes but those of the guards themselves."""
+    found: dict[int, type] = {}
+    pending: list[type] = [object]
+    while pending:
+        below: list[type] = type.__subclasses__(pending.pop())
+        for kind in below:
+            if id(kind) not in found:
+                found[id(kind)] = kind
+                pending.append(kind)
+    return [kind for kind in found.values() if kind.__module__ != "garrison.artifacts.protecting.unpicklers"]
+
+
+def _set(kind: type, name: str, value: object) -> None:
+    with contextlib.suppress(TypeError):  # a class of C code keeps what it has
+        setattr(kind, name, value)
 
 
 class _Finder(importlib.abc.MetaPathFinder):

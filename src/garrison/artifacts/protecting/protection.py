@@ -3,8 +3,9 @@
 import functools
 import os
 import pickle
+import sys
 import types
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -12,9 +13,6 @@ from garrison.artifacts.protecting.judging import Judge
 from garrison.artifacts.protecting.patches import Patches
 from garrison.artifacts.protecting.unpicklers import CUnpickler, Guards, PythonUnpickler
 from garrison.core.registry import load
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 class _GuardedFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,36 +31,47 @@ def _functions() -> list[_GuardedFunction]:
 
 def protect(judge: Judge) -> Patches:
     """Put the guards of a judge everywhere; what is returned takes them off."""
-    guards = Guards(judge)
     patches = Patches()
+    try:
+        _put(Guards(judge), judge, patches)
+    except BaseException:
+        patches.undo()
+        raise
+    return patches
+
+
+def _put(guards: Guards, judge: Judge, patches: Patches) -> None:
     for method, guard in guards.python_methods.items():
         patches.attribute(PythonUnpickler, method, guard)
     for kind in CUnpickler.__subclasses__():
         if kind is not guards.base and not kind.__module__.startswith("garrison."):
             patches.bases(kind, CUnpickler, guards.base)
-    patches.everywhere(pickle.load, guards.load)
-    patches.everywhere(pickle.loads, guards.loads)
-    patches.everywhere(CUnpickler, guards.unpickler)
-    targets: dict[str, list[Callable[[types.ModuleType], None]]] = {}
+    pairs: list[tuple[object, object]] = [
+        (pickle.load, guards.load),
+        (pickle.loads, guards.loads),
+        (CUnpickler, guards.unpickler),
+    ]
+    later: dict[str, list[_GuardedFunction]] = {}
     for entry in _functions():
-        targets.setdefault(entry.module, []).append(functools.partial(_guard_function, judge, patches, entry))
-    targets["multiprocessing.reduction"] = [functools.partial(_guard_forking, guards, patches)]
-    patches.imports({name: functools.partial(_each, functions) for name, functions in targets.items()})
-    return patches
+        plain = _plain(entry, sys.modules.get(entry.module))
+        if plain is not None:
+            pairs.append((plain, _guarded(plain, entry, judge)))
+        later.setdefault(entry.module, []).append(entry)
+    patches.everywhere(pairs)
+    patches.imports({name: functools.partial(_guard, patches, judge, entries) for name, entries in later.items()})
 
 
-def _each(functions: "list[Callable[[types.ModuleType], None]]", module: types.ModuleType) -> None:
-    for function in functions:
-        function(module)
+def _plain(entry: _GuardedFunction, module: types.ModuleType | None) -> Any:
+    return None if module is None else module.__dict__.get(entry.function)
 
 
-def _guard_function(judge: Judge, patches: Patches, entry: _GuardedFunction, module: types.ModuleType) -> None:
-    plain: Any = module.__dict__.get(entry.function)
-    if plain is not None:
-        patches.everywhere(plain, load(entry.guard)(plain, judge, entry.argument))
+def _guarded(plain: Any, entry: _GuardedFunction, judge: Judge) -> object:
+    return load(entry.guard)(plain, judge, entry.argument)
 
 
-def _guard_forking(guards: Guards, patches: Patches, module: types.ModuleType) -> None:
-    """What processes of one program send each other: a stream inside such a stream is known to be part of it."""
-    if module.__dict__["ForkingPickler"].__dict__.get("loads") is not guards.loads:
-        patches.attribute(module.__dict__["ForkingPickler"], "loads", guards.loads)
+def _guard(patches: Patches, judge: Judge, entries: list[_GuardedFunction], module: types.ModuleType) -> None:
+    """Guard the functions of a module that is being imported."""
+    for entry in entries:
+        plain = _plain(entry, module)
+        if plain is not None:
+            patches.inside(module, entry.function, _guarded(plain, entry, judge))
