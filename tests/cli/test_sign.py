@@ -1,5 +1,6 @@
 """`garrison sign` and `garrison verify`: what they say, their exit codes, and that nobody is trusted unasked."""
 
+import datetime
 import json
 import os
 from pathlib import Path
@@ -72,7 +73,7 @@ def test_the_policy_says_whose_signatures_count(place: Path, capsys: Captured) -
     main(["sign", "model", "--key", "other", "--quiet"])
     policy = ["--policy", "team/garrison.toml"]
     assert main(["verify", "model", *policy]) == 0
-    assert "signed by bob" in capsys.readouterr().out
+    assert capsys.readouterr().out.endswith("signed by bob, trusted by team/garrison.toml\n")
     assert main(["verify", "model", *policy, "--identity", "bob"]) == 0
     assert main(["verify", "model", *policy, "--identity", "alice"]) == 1
     assert main(["verify", "model", *policy, "--identity", "carol"]) == 2
@@ -85,11 +86,11 @@ def test_a_policy_within_the_model_has_no_say(place: Path, capsys: Captured, mon
     assert main(["verify", "."]) == 2
     assert "lies in what it is to judge" in capsys.readouterr().err
     assert main(["verify", ".", "--policy", "garrison.toml"]) == 0
+    assert main(["verify", ".", "--public-key", "../other.pub"]) == 0
+    assert main(["verify", ".", "--public-key", "../key.pub"]) == 1
 
 
 def test_certificates(place: Path, capsys: Captured) -> None:
-    import datetime
-
     now = datetime.datetime.now(datetime.UTC)
     times = {"begin": now - datetime.timedelta(days=1), "end": now + datetime.timedelta(days=1)}
     root = authority(**times)
@@ -244,6 +245,12 @@ def test_a_key_in_a_token(
     monkeypatch.setenv("GARRISON_PIN", PIN)
     assert main(["sign", "model", "--pkcs11", card.uri(";object=release")]) == 0
     assert main(["verify", "model", "--public-key", "token.pub"]) == 0
+    now = datetime.datetime.now(datetime.UTC)
+    root = authority(end=now + datetime.timedelta(days=1))
+    (place / "root.pem").write_bytes(root.pem)
+    (place / "leaf.pem").write_bytes(root.signer(key=key, end=now + datetime.timedelta(days=1)).pem)
+    assert main(["sign", "model", "--pkcs11", card.uri(";object=release"), "--certificate", "leaf.pem"]) == 0
+    assert main(["verify", "model", "--authorities", "root.pem", "--subject", "alice@example.com"]) == 0
     monkeypatch.setenv("GARRISON_PIN", "4321")
     assert main(["sign", "model", "--pkcs11", card.uri(";object=release")]) == 2
     assert "does not open" in capsys.readouterr().err

@@ -197,6 +197,21 @@ def load_policy(arguments: "argparse.Namespace", subject: str = "") -> "tuple[Po
     return load(os.path.relpath(found)), os.path.dirname(os.path.realpath(found))
 
 
+def trusted(arguments: "argparse.Namespace", subject: str) -> "tuple[Trust, str]":
+    """Whose signatures count for the subject, and the policy that says so; empty where the options themselves do.
+
+    A policy is read only where it is asked. Raises `UsageError` like `load_policy` and `trust`.
+    """
+    from garrison.core.policy import Policy
+    from garrison.core.policy_file import find_policy
+
+    if not arguments.identities and _named(arguments):
+        return trust(arguments, Policy(), ""), ""
+    policy, base = load_policy(arguments, subject)
+    found = arguments.policy or find_policy(".")
+    return trust(arguments, policy, base), os.path.relpath(found) if found else ""
+
+
 def trust(arguments: "argparse.Namespace", policy: "Policy", base: str) -> "Trust":
     """Whose signatures count, by the options of `add_trust`, else by the policy's identities.
 

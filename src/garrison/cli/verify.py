@@ -30,8 +30,7 @@ def run(arguments: "argparse.Namespace") -> int:
     from garrison.provenance.signing import verify
     from garrison.provenance.trust import Refused
 
-    policy, base = signing_options.load_policy(arguments, arguments.model)
-    trust = signing_options.trust(arguments, policy, base)
+    trust, origin = signing_options.trusted(arguments, arguments.model)
     try:
         with signing_options.reading(arguments) as options:
             found = verify(
@@ -41,9 +40,9 @@ def run(arguments: "argparse.Namespace") -> int:
         _refuse(arguments, str(reason))
         return exits.DENIED
     if arguments.format == "json":
-        _write_json(_document(arguments.model, found))
+        _write_json({**_document(arguments.model, found), "policy": origin})
     elif not arguments.quiet or not found.holds:
-        terminal.write("".join(f"{line}\n" for line in _lines(arguments.model, found)))
+        terminal.write("".join(f"{line}\n" for line in _lines(arguments.model, found, origin)))
     return exits.PASSED if found.holds else exits.DENIED
 
 
@@ -56,10 +55,10 @@ def _refuse(arguments: "argparse.Namespace", reason: str) -> None:
         terminal.write(f"refused: {printable(arguments.model)}: {printable(reason)}\n")
 
 
-def _lines(model: str, found: "Verification") -> "Iterator[str]":
+def _lines(model: str, found: "Verification", origin: str) -> "Iterator[str]":
     from garrison.reporting.text import printable
 
-    signer = printable(_described(found.signatory))
+    signer = printable(_described(found.signatory) + (f", trusted by {origin}" if origin else ""))
     files = signing_options.counted(found.manifest)
     if found.holds:
         yield f"verified: {printable(model)}, {files}, signed by {signer}"

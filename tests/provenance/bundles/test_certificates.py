@@ -197,6 +197,15 @@ def test_the_first_and_the_last_second_count(tmp_path: Path) -> None:
             found(data, tmp_path, now=moment)
 
 
+def test_the_authority_must_be_valid_too_at_the_time_that_is_asked_for(tmp_path: Path) -> None:
+    years = [datetime.datetime(year, 6, 1, tzinfo=datetime.UTC) for year in (2020, 2021, 2022, 2023)]
+    root = authority(begin=years[0], end=years[2])
+    data = bundle(root.signer(begin=years[0], end=years[3] + DAY))
+    assert found(data, tmp_path, root=root, now=years[1])
+    with pytest.raises(Refused):
+        found(data, tmp_path, root=root, now=years[3])
+
+
 @pytest.mark.parametrize(
     "pattern, holds",
     [

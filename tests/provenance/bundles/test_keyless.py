@@ -49,6 +49,12 @@ def test_the_account_may_be_a_pattern(pattern: str, tmp_path: Path) -> None:
     assert found(INSTANCE.bundle(STATEMENT), tmp_path, subject=pattern).signatory.subject == ACCOUNT
 
 
+@pytest.mark.parametrize("pattern", ["bob@example.com", "*@example.net", "Alice@example.com", "example.com"])
+def test_nobody_else_s_account_counts(pattern: str, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="and not of"):
+        found(INSTANCE.bundle(STATEMENT), tmp_path, subject=pattern)
+
+
 def entry(document: dict[str, Any]) -> dict[str, Any]:
     return document["verificationMaterial"]["tlogEntries"][0]  # type: ignore[no-any-return]
 
