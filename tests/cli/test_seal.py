@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -147,4 +148,17 @@ def test_a_full_disk_leaves_nothing(folder: Path, command: str) -> None:
     }[command]
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "garrison: out: cannot be written: File too large\n")
+    assert sorted(os.listdir(folder)) == before
+
+
+def test_an_interrupt_does_not_wait_for_a_pipe(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+    before = sorted(os.listdir(folder))
+    command = [sys.executable, "-m", "garrison", "seal", "pipe", "-r", str(KEY.recipient), "-o", "out"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    with open(folder / "pipe", "wb") as pipe:
+        pipe.write(bytes(3_000_000))  # more than one turn, so that threads are at work when it goes through
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+    assert (process.returncode, said) == (130, b"garrison: interrupted\n")
     assert sorted(os.listdir(folder)) == before

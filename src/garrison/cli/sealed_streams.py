@@ -18,8 +18,15 @@ def input_from(path: str) -> Iterator[BinaryIO]:
         return
     from garrison.provenance.sealing.files import opened
 
-    with opened(path) as file:
+    file = opened(path)
+    try:
         yield file
+    except KeyboardInterrupt:
+        raise  # a thread may wait for a pipe with the file in its hands: to close it would wait as well
+    except BaseException:
+        file.close()
+        raise
+    file.close()
 
 
 @contextlib.contextmanager
