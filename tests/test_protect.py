@@ -2,6 +2,7 @@
 
 import _pickle
 import contextlib
+import datetime
 import gzip
 import io
 import os
@@ -19,12 +20,15 @@ from typing import Any
 
 import numpy
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import garrison
 from garrison.artifacts.protecting.judging import Follower, Judge
 from garrison.core.errors import UsageError
-from garrison.core.policy import RuleOverride
+from garrison.core.policy import RuleOverride, Waiver
 from garrison.sources.reader import BytesReader
+from tests.support import damaged
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
@@ -109,6 +113,32 @@ def test_pickle_in_every_way(way: str, protected: None, hostile: Touch) -> None:
             load(pickle.dumps(hostile, protocol))
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=10,
+)
+
+
+@given(VALUES, st.integers(0, 5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_what_is_loaded_is_what_was_dumped(protected: None, value: object, protocol: int) -> None:
+    assert pickle.loads(pickle.dumps(value, protocol)) == value
+
+
+@given(
+    damaged(
+        *(b"(lp0\n0" * repeated + b"cposix\nmkdir\n(S'canary'\ntR." for repeated in (0, 3)),
+        b"\x80\x04\x95\x20\0\0\0\0\0\0\0\x8c\x05posix\x94\x8c\x05mkdir\x94\x93\x94\x8c\x06canary\x94\x85\x94R\x94.",
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damaged_streams_do_nothing_either(protected: None, tmp_path: Path, data: bytes) -> None:
+    with contextlib.chdir(tmp_path), contextlib.suppress(Exception):
+        pickle.loads(data)
+    assert os.listdir(tmp_path) == []
+
+
 def test_it_is_taken_off_again(hostile: Touch, tmp_path: Path) -> None:
     before = pickle.loads, pickle.load, pickle.Unpickler, captured_loads, EarlySubclass.__bases__, dict(os.environ)
     kept = dict(vars(Keeping))
@@ -148,6 +178,26 @@ def test_the_policy_decides() -> None:
         assert pickle.loads(data).value == 1
     with garrison.protect(garrison.Policy(denied_formats=("pickle",))), pytest.raises(garrison.LoadRefused):
         pickle.loads(pickle.dumps([1]))
+
+
+def test_a_waiver_is_for_its_subject(tmp_path: Path) -> None:
+    waiver = Waiver(
+        rule="unknown-import", reason="ours", owner="me", expires=datetime.date(2999, 1, 1), subject="*/known.pkl"
+    )
+    for name in ("known.pkl", "other.pkl"):
+        (tmp_path / name).write_bytes(pickle.dumps(Mine()))
+    with garrison.protect(garrison.Policy(threshold="medium", waivers=(waiver,))):
+        with open(tmp_path / "known.pkl", "rb") as file:
+            assert pickle.load(file).value == 1
+        with open(tmp_path / "other.pkl", "rb") as file, pytest.raises(garrison.LoadRefused, match="unknown-import"):
+            pickle.load(file)
+
+
+def test_a_refusal_travels_between_processes() -> None:
+    with garrison.protect(), pytest.raises(garrison.LoadRefused) as caught:
+        pickle.loads(b"cposix\nsystem\n(S'true'\ntR.")
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert str(again) == str(caught.value) and again.report.findings == caught.value.report.findings
 
 
 def test_files_stand_where_they_would(protected: None, tmp_path: Path) -> None:
@@ -394,6 +444,7 @@ def test_torch(protected: None, hostile: Touch, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_keras(protected: None, tmp_path: Path) -> None:
     import keras
+    from keras.src.saving import saving_lib
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
     for name in ("model.keras", "model.h5"):
@@ -402,11 +453,13 @@ def test_keras(protected: None, tmp_path: Path) -> None:
         assert numpy.array_equal(loaded.get_weights()[0], model.get_weights()[0])
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
     model.save(tmp_path / "model.keras")
-    for load in (keras.saving.load_model, keras.models.load_model):
+    for load in (keras.saving.load_model, keras.models.load_model, saving_lib.load_model):
         with pytest.raises(garrison.LoadRefused):
             load(tmp_path / "model.keras", safe_mode=False)
     with pytest.raises(garrison.LoadRefused, match="a directory"):
         keras.saving.load_model(tmp_path)
+    with pytest.raises(garrison.LoadRefused, match="neither a path nor a file object, but int"):
+        keras.saving.load_model(5)
 
 
 def test_a_checkpoint_that_somebody_keeps_rewriting(protected: None, hostile: Touch, tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ def _held(file: Any, judge: Judge) -> Iterator[Any]:
                 yield held
                 file.seek(start + held.tell())
         return
+    if not isinstance(file, str | bytes | os.PathLike):
+        raise LoadRefused(f"neither a path nor a file object, but {type(file).__name__}, which cannot be judged")
     path = os.fsdecode(file)
     if os.path.isdir(path):
         raise LoadRefused(f"{display(path)}: a directory, of which no copy is held while it is loaded")

@@ -111,6 +111,7 @@ class Judge:
         self.policy = msgspec.structs.replace(policy, coverage="deny")
         self._plain = not policy.allowed_formats and not policy.denied_formats
         """Whether a pickle that resolves nothing passes unasked."""
+        self._remembers = self._plain and not policy.waivers  # which are for some subjects, and for a time
         self._passed: dict[Key, Names] = {}
 
     def stream(self, reader: Reader, size: int, name: str, follower: "Follower | None" = None) -> tuple[Ending, Names]:
@@ -127,7 +128,7 @@ class Judge:
             if self._plain and not ledger.records and not ledger.stated and not ledger.nested:
                 return ending, _NOTHING
             facts = list(ledger.facts())
-            key = _key(facts) if self._plain and not ledger.nested else None
+            key = _key(facts) if self._remembers and not ledger.nested else None
             if key is not None and key in self._passed:
                 return ending, self._passed[key]
             own = Examination(subject=name, formats=["pickle"])
