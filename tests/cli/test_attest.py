@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from garrison.cli.main import main
+from garrison.provenance.bundles import write
+from garrison.provenance.keys import load_private_key
 
 EVIL = b"cposix\nsystem\n(S'id'\ntR."
 KEY = ["--key", "key"]
@@ -235,6 +237,28 @@ def test_without_any_there_is_nothing_to_rely_on(capsys: pytest.CaptureFixture[s
     assert code == 1 and document["problems"] == ["model: there are no attestations about it"]
     Path("claims.jsonl").touch()
     assert main(["attest", "verify", "model", "--evidence", "claims.jsonl", *TRUST]) == 1
+
+
+def test_statements_of_other_kinds_count_neither_for_it_nor_against_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("model.attestations").mkdir()
+    body = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": SHA256}}],
+        "predicateType": "https://cyclonedx.org/bom",
+        "predicate": {},
+    }
+    assert main(["key", "generate", "--output", "other"]) == 0
+    for name in ("key", "other"):
+        signer = load_private_key(name, lambda: None)
+        Path(f"model.attestations/bom-{name}.json").write_bytes(write(json.dumps(body).encode(), signer))
+    code, document = verified(capsys)
+    assert code == 1 and [one["passed_over"] for one in document["attestations"]] == [True, False]
+    Path("model.attestations/bom-other.json").unlink()
+    code, document = verified(capsys)
+    assert code == 1 and document["problems"] == ["model: there are no attestations about it"]
+    assert main(["attest", "approval", "model", *KEY]) == 0
+    assert main(["attest", "verify", "model", *TRUST]) == 0
+    assert "passed over: model.attestations/bom-key.json" in capsys.readouterr().out
 
 
 def test_evidence_from_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,7 +40,7 @@ def verify(arguments: "argparse.Namespace") -> int:
         problems = list(_problems(arguments, found))
     except Refused as reason:
         found, problems = [], [str(reason)]
-    holds = not problems and all(one.holds for one in found)
+    holds = not problems and _all_hold(found)
     if arguments.format == "json":
         _write_json(arguments.model, found, problems)
     else:
@@ -63,7 +63,7 @@ def _evidence(arguments: "argparse.Namespace") -> "Iterator[Stored]":
 def _problems(arguments: "argparse.Namespace", found: list[Checked]) -> "Iterator[str]":
     """What stands against the model, apart from attestations that do not hold."""
 
-    if not found:
+    if all(one.passed_over for one in found):
         yield f"{arguments.model}: there are no attestations about it"
     if not (arguments.minimum_version or arguments.remember):
         return
@@ -79,16 +79,23 @@ def _problems(arguments: "argparse.Namespace", found: list[Checked]) -> "Iterato
         if arguments.minimum_version and version.version < arguments.minimum_version:
             least = arguments.minimum_version
             yield f"{arguments.model}: version {version.version} of {version.name!r}, where {least} is the least"
-        elif arguments.remember and all(one.holds for one in found):
+        elif arguments.remember and _all_hold(found):
             try:
                 remember(version, arguments.remember)
             except Refused as reason:
                 yield str(reason)
 
 
+def _all_hold(found: list[Checked]) -> bool:
+    return all(one.holds or one.passed_over for one in found)
+
+
 def _lines(found: list[Checked], *, quiet: bool) -> "Iterator[str]":
     for one in found:
-        if not one.holds:
+        if one.passed_over:
+            if not quiet:
+                yield f"passed over: {one.place}: {one.reason}"
+        elif not one.holds:
             yield f"refused: {one.place}: {one.reason}"
         elif one.attestation is not None and not quiet:
             yield _summary(one.attestation.predicate)
@@ -149,12 +156,13 @@ def _write_json(model: str, found: list[Checked], problems: list[str]) -> None:
 
     document = {
         "model": model,
-        "holds": not problems and all(one.holds for one in found),
+        "holds": not problems and _all_hold(found),
         "problems": problems,
         "attestations": [
             {
                 "place": one.place,
                 "holds": one.holds,
+                "passed_over": one.passed_over,
                 "reason": one.reason,
                 **(_said(one.attestation) if one.attestation else {}),
             }

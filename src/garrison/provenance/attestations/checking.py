@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from garrison.provenance.attestations.predicates import UnknownKind
 from garrison.provenance.attestations.statement import Attestation, about, opened
 from garrison.provenance.attestations.storage import Stored
 from garrison.provenance.subjects import manifests
@@ -19,6 +20,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     """What it says, if a trusted identity signed it; it says it of this model only if it holds."""
     reason: str = ""
     """Why it does not hold; empty if it does."""
+    passed_over: bool = False
+    """Whether a trusted identity signed it, and it is only of a kind that is not read here: no claim that counts, and
+    none that is false."""
 
     @property
     def holds(self) -> bool:
@@ -53,4 +57,4 @@ def _opened(stored: Stored, trust: Trust, now: datetime.datetime) -> Checked:
     try:
         return Checked(place=stored.place, attestation=opened(stored.data, trust, now=now))
     except Refused as reason:
-        return Checked(place=stored.place, reason=str(reason))
+        return Checked(place=stored.place, reason=str(reason), passed_over=isinstance(reason, UnknownKind))

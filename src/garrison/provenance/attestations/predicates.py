@@ -319,10 +319,14 @@ PREDICATES: dict[str, type[AnyPredicate]] = {
 """By the type's URI."""
 
 
+class UnknownKind(Refused):
+    """A statement of a kind that is not read here, such as a bill of materials."""
+
+
 def predicate_of(predicate_type: str, predicate: dict[str, Any]) -> AnyPredicate:
-    """The predicate of a statement. Raises `Refused` for a type that is not read here, and for another shape."""
+    """The predicate of a statement. Raises `UnknownKind`, and `Refused` for another shape than its kind has."""
     if predicate_type not in PREDICATES:
-        raise Refused(f"a statement of a kind that is not read here: {predicate_type[:200]!r}")
+        raise UnknownKind(f"a statement of a kind that is not read here: {predicate_type[:200]!r}")
     try:
         found: AnyPredicate = msgspec.convert(predicate, PREDICATES[predicate_type])
     except msgspec.ValidationError as error:

@@ -59,7 +59,8 @@ def attest(subjects: Sequence[Subject], predicate: AnyPredicate, signer: "Author
 def opened(data: bytes, trust: Trust, *, now: datetime.datetime) -> Attestation:
     """The attestation in a bundle, checked but for whether it is about the model at hand.
 
-    Raises `Refused`, and `UsageError` when nobody is trusted.
+    Raises `Refused`, of which `UnknownKind` says that it is signed and that nothing more can be told of it, and
+    `UsageError` when nobody is trusted.
     """
     found = bundles.opened(data, trust, now=now)
     if found.payload_type != IN_TOTO:
