@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import json
 import os
 import pickle
 import random
@@ -19,6 +20,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import load_file as load_arrays
 
 import garrison
@@ -249,6 +251,45 @@ def test_tensors_outside_of_their_storage_are_named(tmp_path: Path, view: bytes,
     assert outcome.tensors == {}
     assert any(reason in one.reason and one.path == "w" for one in outcome.left)
     assert any(one.path == "code/hidden.py" for one in outcome.left)
+
+
+def test_safetensors_get_a_clean_header(tmp_path: Path) -> None:
+    entries = {
+        "good": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]},
+        "beyond": {"dtype": "F32", "shape": [100], "data_offsets": [0, 400]},
+        "short": {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]},
+        "odd": {"dtype": "X9", "shape": [2], "data_offsets": [0, 8]},
+        "negative": {"dtype": "U8", "shape": [-1, -8], "data_offsets": [0, 8]},
+        "none": 5,
+    }
+    metadata = {"format": "pt", "note": "kept", "chat": "{{ evil }}", "number": 3}
+    header = json.dumps({"__metadata__": metadata, **entries}).encode()
+    header = header.replace(b'"odd":', b'"good": {"dtype":"U8","shape":[8],"data_offsets":[0,8]}, "odd":')
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack("<2f", 1, 2) + b"hidden")
+    outcome = disarm(str(path), str(tmp_path / "out.safetensors"))
+    assert outcome.tensors == {"good": "U8 [8]"}
+    assert {one.path for one in outcome.left} == {
+        *("", "good", "beyond", "short", "odd", "negative", "none", "__metadata__.chat", "__metadata__.number")
+    }
+    with safe_open(tmp_path / "out.safetensors", "np") as file:
+        assert file.metadata() == {"format": "pt", "note": "kept"}
+
+
+def test_a_checkpoint_that_is_cut_off_keeps_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    state = {"w": torch.ones(2), "x": torch.ones(1000), "n": 3}
+    torch.save(state, path, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    carried = set()
+    for size in range(200, len(whole), 389):
+        path.write_bytes(whole[:size])
+        with contextlib.suppress(ExaminationError):
+            outcome = disarm(str(path), str(tmp_path / "out.safetensors"))
+            assert outcome.values == {"n": 3}
+            assert {*outcome.tensors, *(one.path for one in outcome.left)} >= {"w", "x"}
+            carried.add(len(outcome.tensors))
+    assert carried == {0, 1}
 
 
 def test_repetition_without_end_is_refused(tmp_path: Path) -> None:

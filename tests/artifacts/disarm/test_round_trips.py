@@ -1,5 +1,6 @@
 """What honest frameworks wrote comes out bit by bit as they themselves load it."""
 
+import io
 import pickle
 from collections import OrderedDict
 from pathlib import Path
@@ -165,6 +166,58 @@ def test_scripted_modules_keep_their_tensors(tmp_path: Path) -> None:
     outcome, out = disarmed(path)
     assert_same(load_tensors(out), dict(module.state_dict()))
     assert any(one.path.startswith("code/") for one in outcome.left)
+
+
+def tarred(path: Path) -> None:
+    """A checkpoint as PyTorch 0.1 laid it out: two tensors that share a storage, and one of a view of it."""
+    import struct
+    import tarfile
+
+    class Reference:
+        def __init__(self, key: int) -> None:
+            self.key = key
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: Any) -> Any:
+            return str(value.key) if isinstance(value, Reference) else None
+
+    numbers = struct.pack("<q6f", 6, *range(6))
+    storages = b"".join(pickle.dumps(one, 2) for one in (1, (7, "cpu", torch.FloatStorage))) + numbers
+    storages += pickle.dumps([(8, 7, 2, 3)], 2)
+    tensors = pickle.dumps(3, 2)
+    for key, storage, shape, strides, offset in [
+        (20, 7, (3, 2), (1, 3), 0),
+        (21, 7, (2,), (2,), 1),
+        (22, 8, (3,), (1,), 0),
+    ]:
+        tensors += pickle.dumps((key, storage, torch.FloatTensor), 2)
+        tensors += struct.pack(f"<ii{2 * len(shape) + 1}q", len(shape), 0, *shape, *strides, offset)
+    buffer = io.BytesIO()
+    Pickler(buffer, 2).dump({"a": Reference(20), "b": Reference(21), "c": Reference(22), "n": 3})
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in (("storages", storages), ("tensors", tensors), ("pickle", buffer.getvalue())):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tars_of_the_first_pytorch(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    tarred(path)
+    loaded = torch.load(path, weights_only=False)
+    outcome, out = disarmed(path)
+    assert (outcome.format, outcome.values, outcome.left) == ("pytorch-tar", {"n": loaded.pop("n")}, ())
+    assert_same(load_tensors(out), loaded)
+
+
+def test_what_was_disarmed_stays_as_it_is(tmp_path: Path) -> None:
+    weight = torch.arange(4.0)
+    path = saved(tmp_path, {"a": weight, "b": weight, "h": torch.ones(3, dtype=torch.float16), "n": [1, "x"]})
+    _, out = disarmed(path)
+    again = tmp_path / "again.safetensors"
+    assert disarm(str(out), str(again)).left == ()
+    assert again.read_bytes() == out.read_bytes()
 
 
 # ---------------------------------------------------------------- NumPy, pickle, joblib

@@ -267,6 +267,15 @@ def _lengths(shape: Value) -> tuple[int, ...] | None:
 # ---------------------------------------------------------------- PyTorch
 
 
+def view(
+    unpickling: "Unpickling", storage: Value, offset: int, size: tuple[int, ...], stride: tuple[int, ...]
+) -> Value:
+    """The tensor of a storage's elements from `offset` on, or an `Opaque` that says why it is none."""
+    if not isinstance(storage, Storage):
+        return Opaque("tensor without its storage", unpickling.place)
+    return _view(unpickling, storage.dtype, storage, offset, size, stride)
+
+
 def _tensor(unpickling: "Unpickling", arguments: tuple[Value, ...]) -> Value:
     """`_rebuild_tensor(storage, offset, size, stride)`."""
     if len(arguments) != 4 or not isinstance(arguments[0], Storage):

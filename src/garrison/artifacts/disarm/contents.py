@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from garrison.artifacts.disarm.values import Opaque, Value
+from garrison.artifacts.disarm.values import Mapping, Opaque, Value
 
 
 class Left(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,7 +22,7 @@ class Left(msgspec.Struct, frozen=True, omit_defaults=True):
 class Contents:
     framework: str
     """What safetensors' metadata call it: pt, np, tf."""
-    root: Value = None
+    root: Value = field(default_factory=Mapping)
     acts: list[Opaque] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     metadata: dict[str, str] = field(default_factory=dict)

@@ -158,7 +158,7 @@ def of_header(description: Value, depth: int = 0) -> Element:
     if depth > _DEPTH:
         return UNKNOWN
     if isinstance(description, tuple) and len(description) == 2:
-        return _repeated(of_header(description[0], depth + 1), description[1])
+        return repeated(of_header(description[0], depth + 1), description[1])
     if not isinstance(description, list):
         return UNKNOWN
     fields: list[tuple[Value, Value, Value]] = []
@@ -168,13 +168,13 @@ def of_header(description: Value, depth: int = 0) -> Element:
             return UNKNOWN
         inner = of_header(field[1], depth + 1)
         if len(field) == 3:
-            inner = _repeated(inner, field[2])
+            inner = repeated(inner, field[2])
         name = field[0][-1] if isinstance(field[0], tuple) and field[0] else field[0]
         # A field without a name is padding.
         if not (name == "" and inner.kind == "V" and not inner.fields):
             fields.append((name, inner, offset))
         offset += inner.size
-    return _structure(fields, offset)
+    return structure(fields, offset)
 
 
 def with_state(element: Element, state: Value) -> Element:
@@ -183,19 +183,19 @@ def with_state(element: Element, state: Value) -> Element:
         return UNKNOWN
     _, order, inner, names, fields, size, *_ = state
     if isinstance(inner, tuple) and len(inner) == 2:
-        return _repeated(inner[0], inner[1]) if isinstance(inner[0], Element) else UNKNOWN
+        return repeated(inner[0], inner[1]) if isinstance(inner[0], Element) else UNKNOWN
     if isinstance(names, tuple) and isinstance(fields, Mapping):
         known = {key: value for key, value in fields.entries if isinstance(key, str | bytes)}
         parts = [known.get(name) if isinstance(name, str | bytes) else None for name in names]
         if not all(isinstance(part, tuple) and len(part) >= 2 for part in parts):
             return UNKNOWN
-        return _structure([(name, *part[:2]) for name, part in zip(names, parts, strict=True) if part], size)
+        return structure([(name, *part[:2]) for name, part in zip(names, parts, strict=True) if part], size)
     if element.kind in "SUV" and type(size) is int and 0 <= size < 1 << 40:
         return Element(element.kind, size, big=order in _BIG)
     return replace(element, big=order in _BIG)
 
 
-def _structure(fields: list[tuple[Value, Value, Value]], size: Value) -> Element:
+def structure(fields: list[tuple[Value, Value, Value]], size: Value) -> Element:
     """A type of named parts at offsets, as far as all of it makes sense."""
     found = []
     total = 1
@@ -212,7 +212,7 @@ def _structure(fields: list[tuple[Value, Value, Value]], size: Value) -> Element
     return Element("V", size, fields=tuple(found), parts=total, objects=any(one.objects for _, one, _ in found))
 
 
-def _repeated(base: Element, shape: Value) -> Element:
+def repeated(base: Element, shape: Value) -> Element:
     lengths = shape if isinstance(shape, tuple) else (shape,)
     size = base.size
     for length in lengths:

@@ -206,7 +206,7 @@ class _Walk:
             value = data.decode("utf-8", "backslashreplace") if len(data) <= _TEXT else None
         if isinstance(value, str):
             self._charge(len(value))
-            if any(mark in value for mark in _TEMPLATE):
+            if is_template(value):
                 self.laid.leave(path, "text that is a template, which those who use it would run")
                 return ...
             return value.encode("utf-8", "backslashreplace").decode()
@@ -360,6 +360,11 @@ class _Walk:
                 if item is None or (name == "_buffers" and inner in skipped):
                     continue
                 yield inner, item, only
+
+
+def is_template(text: str) -> bool:
+    """Whether those who use a text may run it as a template of Jinja's."""
+    return any(mark in text for mark in _TEMPLATE)
 
 
 def _key(key: Value) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from garrison.artifacts.disarm import elements, numpy_files, pickle_files, torch_files
+from garrison.artifacts.disarm import elements, hdf5_files, numpy_files, pickle_files, safetensors_files, torch_files
 from garrison.artifacts.disarm.contents import Contents, Left
 from garrison.artifacts.disarm.copying import copied
 from garrison.artifacts.disarm.flattening import Laid, lay_out
@@ -23,7 +23,11 @@ from garrison.sources.source import Context, Source
 READERS: dict[str, Callable[[Source, Context], Contents]] = {
     "pytorch-zip": torch_files.zipped,
     "pytorch-legacy": torch_files.stacked,
+    "pytorch-tar": torch_files.tarred,
+    "safetensors": safetensors_files.file,
     "numpy": numpy_files.array,
+    "keras": hdf5_files.archive,
+    "hdf5": hdf5_files.file,
     "pickle": pickle_files.pickled,
     "pickle-text": pickle_files.pickled,
 }
@@ -94,8 +98,8 @@ def _read(source: Source, context: Context) -> tuple[Format, Contents]:
         for entry in found:
             if entry.id in READERS:
                 return entry, READERS[entry.id](source, context)
-        if any(entry.id == "zip" for entry in found) and _is_npz(source):
-            return next(entry for entry in found if entry.id == "zip"), numpy_files.archive(source, context)
+        if [entry.id for entry in found] == ["zip"] and _is_npz(source):
+            return found[0], numpy_files.archive(source, context)
         inner = next((_inside(source, entry, context) for entry in found if entry.id in _STREAMS), None)
         if inner is None:
             break

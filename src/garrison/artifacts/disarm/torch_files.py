@@ -1,17 +1,19 @@
-"""PyTorch's checkpoints: the zip of today and the stacked pickles before version 1.6, with the tensors in them.
+"""PyTorch's checkpoints: the zip of today, the stacked pickles before version 1.6, and the tar of 0.1.
 
 Source: `torch/serialization.py` (`_load`, `_legacy_load`).
 """
 
+import contextlib
 import functools
 import struct
+from collections.abc import Iterator
 
-from garrison.artifacts.disarm import elements
+from garrison.artifacts.disarm import callables, elements
 from garrison.artifacts.disarm.contents import Contents, Left
 from garrison.artifacts.disarm.unpickling import Unpickling
 from garrison.artifacts.disarm.values import Mapping, Opaque, Reference, Storage, Value
-from garrison.artifacts.formats.pytorch import root_of
-from garrison.core.errors import ExaminationError, Malformed
+from garrison.artifacts.formats.pytorch import root_of, tar_members
+from garrison.core.errors import ExaminationError, Malformed, NotUnderstood
 from garrison.sources.containers.zip import Member, directory, open_member
 from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Source
@@ -20,6 +22,7 @@ _PICKLES = {"data.pkl": "", "constants.pkl": "constants"}
 _STORED = 0
 _ORDINARY = frozenset({"version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id"})
 _BEFORE_THE_OBJECT = 3
+_DIMENSIONS = 64
 
 
 def zipped(source: Source, context: Context) -> Contents:
@@ -27,14 +30,18 @@ def zipped(source: Source, context: Context) -> Contents:
     archive = _Archive(source.reader, context)
     contents = Contents(framework="pt")
     parts: list[tuple[Value, Value]] = []
+    found = False
     for name, prefix in _PICKLES.items():
         if archive.member(name) is None:
             continue
+        found = True
         value = archive.value(name, prefix or "data", contents.acts)
         if prefix:
             parts.append((prefix, value))
         else:
             contents.root = value
+    if not found:
+        raise NotUnderstood("an archive of TorchScript from before version 1.4")
     if parts:
         contents.root = _together(contents.root, parts)
     contents.left += archive.left()
@@ -66,6 +73,73 @@ def load(data: Reader, context: Context, acts: list[Opaque], *, depth: int = 0) 
     if data.pread(0, 2) == b"PK":
         return _Archive(data, context).value("data.pkl", "data", acts, depth)
     return _Stack(data, context, acts, depth).value()
+
+
+def tarred(source: Source, context: Context) -> Contents:
+    """What a checkpoint in a tar holds: storages and tensors in members of their own, and a pickle that names them."""
+    contents = Contents(framework="pt")
+    members = tar_members(source)
+    known: dict[int, Value] = {}
+    for name, read in (("storages", _tarred_storages), ("tensors", _tarred_tensors)):
+        read(source.reader.window(*members[name]), context, contents.acts, known)
+
+    def persistent(identifier: Value) -> Value:
+        if isinstance(identifier, tuple) and identifier:  # a class, and perhaps its source
+            return identifier[0]
+        number = int(identifier) if isinstance(identifier, int | str) and str(identifier).isdecimal() else -1
+        return known.get(number, Opaque("object that is not in the tar", 0))
+
+    pickled = source.reader.window(*members["pickle"])
+    contents.root = Unpickling(pickled, context, acts=contents.acts, persistent=persistent).load()
+    return contents
+
+
+def _counted(reader: Reader, context: Context, acts: list[Opaque]) -> Iterator[tuple[Unpickling, Value]]:
+    """The pickles behind a count; whoever reads on behind one moves `position`."""
+    stream = Unpickling(reader, context, acts=acts)
+    count = stream.load()
+    for _ in range(count if type(count) is int else 0):
+        yield stream, stream.load(stream.position)
+
+
+def _tarred_storages(reader: Reader, context: Context, acts: list[Opaque], known: dict[int, Value]) -> None:
+    position = 0
+    stream = Unpickling(reader, context, acts=acts)
+    for stream, described in _counted(reader, context, acts):
+        match described:
+            case (int() as key, _, Reference(name=name)) if name in elements.STORAGES:
+                dtype = elements.STORAGES[name]
+            case _:
+                raise Malformed(f"a storage at {stream.position:#x} that describes none")
+        size = int.from_bytes(reader.exactly(stream.position, 8), "little") * elements.BYTES[dtype]
+        stream.skip(8)
+        known[key] = Storage(dtype, str(key), size, reader.window(stream.position, size))
+        stream.skip(size)
+        position = stream.position
+    views = stream.load(position) if position else None
+    for view in views if isinstance(views, list) else ():
+        match view:
+            case (int() as target, int() as root, int() as offset, int() as count):
+                base = known.get(root)
+                if isinstance(base, Storage) and base.reader is not None:
+                    width = elements.BYTES[base.dtype]
+                    if offset >= 0 and count >= 0 and (offset + count) * width <= base.size:
+                        part = base.reader.window(offset * width, count * width)
+                        known[target] = Storage(base.dtype, str(target), count * width, part)
+
+
+def _tarred_tensors(reader: Reader, context: Context, acts: list[Opaque], known: dict[int, Value]) -> None:
+    for stream, described in _counted(reader, context, acts):
+        (dimensions,) = struct.unpack("<i", reader.exactly(stream.position, 4))
+        if not 0 <= dimensions <= _DIMENSIONS:
+            raise Malformed(f"a tensor of {dimensions} dimensions at {stream.position:#x}")
+        stream.skip(8)
+        numbers = struct.unpack(f"<{2 * dimensions + 1}q", reader.exactly(stream.position, 16 * dimensions + 8))
+        stream.skip(16 * dimensions + 8)
+        match described:
+            case (int() as key, int() as storage, _):
+                shape, strides = numbers[:dimensions], numbers[dimensions:-1]
+                known[key] = callables.view(stream, known.get(storage), numbers[-1], shape, strides)
 
 
 class _Storages:
@@ -211,13 +285,19 @@ class _Stack:
             self._reader, self._context, acts=self._acts, persistent=self._persistent, depth=self._depth
         )
         root = pickled.load(position)
+        self._end = pickled.position
         keys = Unpickling(self._reader, self._context, acts=self._acts)
-        self._place(keys.load(pickled.position), keys.position)
+        # Where what follows is not there, or is something else, the object is there all the same.
+        with contextlib.suppress(Malformed):
+            self._place(keys.load(pickled.position), keys.position)
+        self._settle()
         return root
 
     def _persistent(self, identifier: Value) -> Value:
         match identifier:
-            case ("module" | b"module", kind, *_):
+            case ("module" | b"module", Reference() as kind, _, source):
+                if source:
+                    self._acts.append(Opaque(f"source code of {kind.whole}", kind.place))
                 return kind
             case ("storage" | b"storage", kind, key, _, count, view):
                 base = self._storages.get(kind, key, count)
@@ -252,13 +332,16 @@ class _Stack:
             else:
                 storage.reader = self._reader.window(position, size)
             position += size
+            self._end = position
+
+    def _settle(self) -> None:
+        """Say what was not found, and where the views are of what was."""
         for storage in self._storages.known.values():
             if storage.reader is None and not storage.problem:
                 storage.problem = "its bytes are not in the file"
         for view, base, offset in self._views:
             view.problem = base.problem
             view.reader = None if base.reader is None else base.reader.window(offset, view.size)
-        self._end = position
 
     def left(self) -> list[Left]:
         """Bytes behind the last storage."""

@@ -76,6 +76,7 @@ class Unpickling:
         """
         self.position = self._base = start
         self._data = b""
+        self._protocol = 0
         self._stack, self._marks, self._memo = [], [], {}
         count = 0
         try:

@@ -75,7 +75,7 @@ def _header(plan: Plan, sizes: list[int]) -> bytes:
         metadata[VALUES] = plan.values
     if plan.shared:
         metadata[SHARED] = json.dumps(plan.shared, ensure_ascii=False, separators=(",", ":"))
-    header: dict[str, Any] = {"__metadata__": metadata}
+    header: dict[str, Any] = {"__metadata__": dict(sorted(metadata.items()))}
     begin = 0
     for tensor, size in zip(plan.tensors, sizes, strict=True):
         if tensor.name in header:

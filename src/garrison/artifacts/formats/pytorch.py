@@ -161,10 +161,10 @@ def end_of_storages(streams: Streams, position: int) -> int:
 
 def sniff_tar(source: Source) -> bool:
     """Whether a tar holds the members of a checkpoint of PyTorch 0.1."""
-    return {"pickle", "storages", "tensors"} <= set(_tar_members(source))
+    return {"pickle", "storages", "tensors"} <= set(tar_members(source))
 
 
-def _tar_members(source: Source) -> dict[str, tuple[int, int]]:
+def tar_members(source: Source) -> dict[str, tuple[int, int]]:
     """Offsets and lengths of the first members, by name."""
     members: dict[str, tuple[int, int]] = {}
     position = 0

@@ -13,8 +13,8 @@ from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import Anomaly, Artifact, Description, Link
 from garrison.sources.source import Context, Extracted, Source
 
-_LENGTH = 8
-_LONGEST_HEADER = 100_000_000
+LENGTH = 8
+LONGEST_HEADER = 100_000_000
 _BITS = {"BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8}
 _BITS |= {"F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "BF16": 16, "C64": 64}
 _BITS |= {f"{kind}{bits}": bits for kind in "IUF" for bits in (8, 16, 32, 64) if (kind, bits) != ("F", 8)}
@@ -37,29 +37,29 @@ _FRAMEWORKS = {"pt": "torch", "tf": "tensorflow", "flax": "flax", "np": "numpy",
 def sniff(source: Source) -> bool:
     """A length below the loader's limit, or one that lies, and JSON of a header behind it."""
     head = source.reader.pread(0, 4096)
-    if len(head) < _LENGTH + 2:
+    if len(head) < LENGTH + 2:
         return False
-    length = int.from_bytes(head[:_LENGTH], "little")
-    text = head[_LENGTH : _LENGTH + min(length, 4096)].lstrip(b" \t\r\n")
+    length = int.from_bytes(head[:LENGTH], "little")
+    text = head[LENGTH : LENGTH + min(length, 4096)].lstrip(b" \t\r\n")
     if not text.startswith(b"{") or text[1:].lstrip(b" \t\r\n")[:1] not in (b'"', b"}"):
         return False
-    if length <= _LONGEST_HEADER:
+    if length <= LONGEST_HEADER:
         return True
     # A length that lies: its bytes are no text, and what follows is a header's start or an empty one.
-    return b"\0" in head[:_LENGTH] and (text[:2] == b"{}" or b'"dtype"' in text or b'"__metadata__"' in text)
+    return b"\0" in head[:LENGTH] and (text[:2] == b"{}" or b'"dtype"' in text or b'"__metadata__"' in text)
 
 
 def extract(source: Source, context: Context) -> Extracted:
     """The header's claims, held against each other and against the file; the metadata's texts."""
-    length = int.from_bytes(source.reader.exactly(0, _LENGTH), "little")
-    if length > _LONGEST_HEADER:
-        yield _structure(f"the header claims {length:,} bytes, more than the {_LONGEST_HEADER:,} that loaders take")
+    length = int.from_bytes(source.reader.exactly(0, LENGTH), "little")
+    if length > LONGEST_HEADER:
+        yield _structure(f"the header claims {length:,} bytes, more than the {LONGEST_HEADER:,} that loaders take")
         raise Malformed("the header is too long to be read")
     if length > context.limits.buffer:
         raise LimitExceeded("buffer", f"a header of {length:,} bytes")
-    data = source.reader.exactly(_LENGTH, length)
+    data = source.reader.exactly(LENGTH, length)
     repeated: list[str] = []
-    header = _parse(data, repeated)
+    header = parse(data, repeated)
     for name in dict.fromkeys(repeated):
         yield _structure(f"the header has the key {name[:200]!r} more than once; readers differ in which one they take")
     metadata = header.pop("__metadata__", None)
@@ -70,7 +70,7 @@ def extract(source: Source, context: Context) -> Extracted:
     description = _description(tensors, metadata if isinstance(metadata, dict) else {})
     if description is not None:
         yield description
-    yield from _tensors(source, context, tensors, _LENGTH + length)
+    yield from _tensors(source, context, tensors, LENGTH + length)
     if isinstance(metadata, dict):
         if not all(isinstance(value, str) for value in metadata.values()):
             yield _structure("the metadata has values that are no text, which loaders refuse")
@@ -84,7 +84,9 @@ def _structure(detail: str) -> Anomaly:
     return Anomaly(what="weights-structure", detail=detail)
 
 
-def _parse(data: bytes, repeated: list[str]) -> dict[str, Any]:
+def parse(data: bytes, repeated: list[str]) -> dict[str, Any]:
+    """The document of a header; keys that it has more than once are added to `repeated`. Raises `Malformed`."""
+
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(items)
         if len(found) != len(items):
@@ -98,7 +100,7 @@ def _parse(data: bytes, repeated: list[str]) -> dict[str, Any]:
     try:
         header = json.loads(data.decode(), object_pairs_hook=pairs, parse_constant=constant)
     except UnicodeDecodeError as error:
-        raise Malformed(f"the header is not UTF-8 at {_LENGTH + error.start:#x}") from None
+        raise Malformed(f"the header is not UTF-8 at {LENGTH + error.start:#x}") from None
     except ValueError as error:
         raise Malformed(f"the header is not valid JSON: {str(error)[:120]}") from None
     if not isinstance(header, dict):

@@ -1,4 +1,4 @@
-"""HDF5 metadata: groups, links, attributes and where datasets keep their data. Values of datasets are not read.
+"""HDF5 metadata: groups, links, attributes and where datasets keep their data; `hdf5_data` reads their values.
 
 Source: HDF5 File Format Specification 3.0 (superblock II.A, B-trees III.A.1, local and global heaps III.D and III.E,
 object headers IV.A).
@@ -21,6 +21,8 @@ _STRING = 64 << 20
 _UNDEFINED = {4: 0xFFFFFFFF, 8: 0xFFFFFFFFFFFFFFFF, 2: 0xFFFF}
 
 _DATASPACE, _LINK_INFO, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT = 0x01, 0x02, 0x03, 0x06, 0x07, 0x08
+_FILL, _FILTERS = 0x05, 0x0B
+_DESCRIBING = frozenset({_DATASPACE, _FILL, _FILTERS})
 _SHARED = 2
 """The flag of a message whose body only says where it is."""
 _ATTRIBUTE, _CONTINUATION, _SYMBOL_TABLE, _ATTRIBUTE_INFO = 0x0C, 0x10, 0x11, 0x15
@@ -33,6 +35,20 @@ class Attribute(msgspec.Struct, frozen=True):
     """Strings as bytes, one for each element; empty where the type is no string."""
 
 
+class Raw(msgspec.Struct, frozen=True):
+    """The messages that describe a dataset's values, as they stand in the file."""
+
+    offset_size: int
+    length_size: int
+    base: int
+    """What addresses are counted from."""
+    datatype: bytes
+    space: bytes
+    layout: bytes
+    filters: bytes
+    fill: bytes
+
+
 class Dataset(msgspec.Struct, frozen=True):
     path: str
     type_class: int
@@ -41,6 +57,7 @@ class Dataset(msgspec.Struct, frozen=True):
     address: int
     """Of contiguous data in the reader; -1 where it has none."""
     size: int
+    raw: Raw
     external: tuple[str, ...] = ()
     """Files that hold the raw data."""
 
@@ -146,7 +163,8 @@ class _File:
             pending += reversed(children)
 
     def _object(self, path: str, address: int, children: list[tuple[str, int]]) -> Iterator[Item]:
-        type_class, layout = -1, None
+        layout = None
+        raw: dict[int, bytes] = {}
         external: tuple[str, ...] = ()
         for kind, flags, data in self._messages(address):
             cursor = _Cursor(data, self._offset_size, self._length_size)
@@ -160,15 +178,25 @@ class _File:
                 yield from self._dense(path, kind, cursor, children)
             elif kind == _ATTRIBUTE:
                 yield from self._attribute(path, data)
-            elif kind == _DATATYPE and data and not flags & _SHARED:
-                type_class = data[0] & 0x0F
+            elif kind == _DATATYPE and data:
+                raw[kind] = self._committed_type(data) if flags & _SHARED else data
+            elif kind in _DESCRIBING and not flags & _SHARED:
+                raw[kind] = data
             elif kind == _LAYOUT:
+                raw[kind] = data
                 layout = self._layout(cursor)
                 external += layout[3]
             elif kind == _EXTERNAL:
                 external += self._external(cursor)
         if layout is not None:
-            yield Dataset(path, type_class, layout[0], layout[1], layout[2], external)
+            found = Raw(
+                self._offset_size,
+                self._length_size,
+                self._base,
+                *(raw.get(kind, b"") for kind in (_DATATYPE, _DATASPACE, _LAYOUT, _FILTERS, _FILL)),
+            )
+            type_class = found.datatype[0] & 0x0F if found.datatype else -1
+            yield Dataset(path, type_class, layout[0], layout[1], layout[2], found, external)
 
     def _dense(self, path: str, kind: int, cursor: "_Cursor", children: list[tuple[str, int]]) -> Iterator[Item]:
         """Links or attributes in a fractal heap, where there are many of them."""
@@ -337,7 +365,7 @@ class _File:
             yield from self._variable(cursor, count)
 
     def _committed_type(self, reference: bytes) -> bytes:
-        """The type that an attribute shares with others, where it lies in an object of its own; else nothing."""
+        """The type that others share, where it lies in an object of its own; else nothing."""
         cursor = _Cursor(reference, self._offset_size, self._length_size)
         version, kind = cursor.take(1)[0], cursor.take(1)[0]
         if version == 1:
