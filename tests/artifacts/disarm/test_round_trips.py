@@ -289,6 +289,14 @@ def test_structures_become_an_array_for_each_part(tmp_path: Path) -> None:
     assert_arrays(disarmed(tmp_path / "records.pkl")[1], {f"r.{name}": RECORDS[name] for name in "abc"})
 
 
+def test_masked_arrays_have_a_mask_beside_them(tmp_path: Path) -> None:
+    array = np.ma.masked_array(np.asfortranarray(np.arange(6.0).reshape(2, 3)), mask=[[0, 1, 0], [1, 0, 0]])
+    (tmp_path / "masked.pkl").write_bytes(pickle.dumps({"m": array}))
+    outcome, out = disarmed(tmp_path / "masked.pkl")
+    assert_arrays(out, {"m": array.data, "m.mask": array.mask})
+    assert outcome.left == ()
+
+
 def test_arrays_of_objects_are_laid_out_by_their_indices(tmp_path: Path) -> None:
     objects = np.empty((2, 2), dtype=object)
     objects[0, 0], objects[0, 1], objects[1, 0], objects[1, 1] = np.arange(3), "text", None, {"k": np.ones(2)}

@@ -18,12 +18,14 @@ PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) |
 KEYS = st.integers(-5, 5) | st.text(max_size=5) | st.binary(max_size=3)
 NESTED = st.recursive(
     PLAIN,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.tuples(inner, inner)
-    | st.tuples(inner)
-    | st.dictionaries(KEYS, inner, max_size=4)
-    | st.frozensets(KEYS, max_size=4)
-    | st.sets(KEYS, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.tuples(inner, inner)
+        | st.tuples(inner)
+        | st.dictionaries(KEYS, inner, max_size=4)
+        | st.frozensets(KEYS, max_size=4)
+        | st.sets(KEYS, max_size=4)
+    ),
     max_leaves=12,
 )
 PROTOCOLS = st.integers(0, 5)

@@ -179,7 +179,16 @@ def _array(_: "Unpickling", arguments: tuple[Value, ...]) -> Value:
     return Array() if len(arguments) == 3 else UNKNOWN
 
 
+def _masked_array(_: "Unpickling", arguments: tuple[Value, ...]) -> Value:
+    """`_mareconstruct(subtype, base, shape, dtype)`, the same with a mask."""
+    return Array(mask=Array()) if len(arguments) == 4 else UNKNOWN
+
+
 def _set_array(target: Array, state: Value) -> None:
+    if target.mask is not None and isinstance(state, tuple) and len(state) == 7:
+        *state, mask, _ = state
+        _set_array(target.mask, (state[1], Element("b", 1), state[3], mask))
+        state = tuple(state)
     if not isinstance(state, tuple) or len(state) not in (4, 5):
         return
     shape, element, fortran, data = state[-4:]
@@ -433,6 +442,7 @@ _RULES: dict[str, Any] = {
     "torch.device": _device,
     "_codecs.encode": _encoded,
     **_everywhere(("numpy.core.multiarray", "numpy._core.multiarray"), {"_reconstruct": _array, "scalar": _scalar}),
+    "numpy.ma.core._mareconstruct": _masked_array,
     **_everywhere(("numpy.core.numeric", "numpy._core.numeric"), {"_frombuffer": _from_buffer}),
     "numpy.dtype": _dtype,
     **_everywhere(

@@ -236,6 +236,8 @@ class _Walk:
 
     def _array(self, path: str, array: Array, tensors_only: bool) -> bool:
         element = array.element
+        if array.mask is not None and array.mask.element is not None:
+            self._array(self._join(path, "mask"), array.mask, tensors_only)
         if element is None:
             self.laid.leave(path, "array whose state is not there, or does not fit it")
             return True

@@ -121,6 +121,8 @@ class Array:
     data: Reader | None = None
     objects: list[Value] | None = None
     """What an array of objects holds, in C order."""
+    mask: "Array | None" = None
+    """Which elements of a masked array count for nothing."""
     axes: tuple[int, ...] | None = None
     """The order of the dimensions of an array whose data lies in another: NumPy's `transpose` gives it."""
 
