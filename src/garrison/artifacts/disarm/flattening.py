@@ -11,6 +11,7 @@ from typing import Any
 
 from garrison.artifacts.disarm import elements
 from garrison.artifacts.disarm.contents import Contents, Left
+from garrison.artifacts.disarm.texts import objection
 from garrison.artifacts.disarm.values import (
     Array,
     Collection,
@@ -40,7 +41,6 @@ _WHOLE = "tensor"
 _VALUE = "value"
 """The same of a plain value."""
 _MEMBERS = ("_parameters", "_buffers", "_modules")
-_TEMPLATE = ("{{", "{%")
 
 
 class Laid:
@@ -206,8 +206,8 @@ class _Walk:
             value = data.decode("utf-8", "backslashreplace") if len(data) <= _TEXT else None
         if isinstance(value, str):
             self._charge(len(value))
-            if is_template(value):
-                self.laid.leave(path, "text that is a template, which those who use it would run")
+            if reason := objection(value):
+                self.laid.leave(path, reason)
                 return ...
             return value.encode("utf-8", "backslashreplace").decode()
         if isinstance(value, Reader):
@@ -362,11 +362,6 @@ class _Walk:
                 if item is None or (name == "_buffers" and inner in skipped):
                     continue
                 yield inner, item, only
-
-
-def is_template(text: str) -> bool:
-    """Whether those who use a text may run it as a template of Jinja's."""
-    return any(mark in text for mark in _TEMPLATE)
 
 
 def _key(key: Value) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from garrison.artifacts.disarm import elements
 from garrison.artifacts.disarm.contents import Contents, Left
-from garrison.artifacts.disarm.flattening import is_template
+from garrison.artifacts.disarm.texts import objection
 from garrison.artifacts.disarm.values import Mapping, Opaque, Storage, Tensor, Value, strides_of
 from garrison.artifacts.formats.safetensors import LENGTH, parse
 from garrison.core.errors import LimitExceeded
@@ -19,7 +19,7 @@ _FRAMEWORK = "format"
 
 
 def file(source: Source, context: Context) -> Contents:
-    """The tensors, and of the metadata what is text and no template."""
+    """The tensors, and of the metadata what is text that nobody would run."""
     length = int.from_bytes(source.reader.exactly(0, LENGTH), "little")
     if length > context.limits.buffer:
         raise LimitExceeded("buffer", f"a header of {length:,} bytes")
@@ -29,8 +29,9 @@ def file(source: Source, context: Context) -> Contents:
     contents = Contents(framework="pt")
     contents.left += [Left(path=name, reason="a tensor whose name was given to another") for name in repeated]
     for key, value in metadata.items() if isinstance(metadata, dict) else ():
-        if not isinstance(value, str) or is_template(value):
-            contents.left.append(Left(path=f"{_METADATA}.{key}", reason="metadata that are a template, or no text"))
+        reason = objection(value) if isinstance(value, str) else "metadata that are no text"
+        if reason:
+            contents.left.append(Left(path=f"{_METADATA}.{key}", reason=reason))
         elif key == _FRAMEWORK:
             contents.framework = value
         else:
