@@ -1,5 +1,6 @@
 """One file is turned into other bytes by a worker that can do nothing else."""
 
+import mmap
 import os
 import socket
 import sys
@@ -114,6 +115,11 @@ def test_a_caller_with_threads_gets_a_fresh_interpreter(tmp_path: Path) -> None:
     finally:
         done.set()
         thread.join()
+
+
+def test_a_large_caller_gets_a_small_worker(tmp_path: Path) -> None:
+    with mmap.mmap(-1, 1 << 30):
+        assert transformed("doubled", given(tmp_path, b"ab"), Limits(memory=512 << 20)) == b"abab"
 
 
 @pytest.mark.parametrize(

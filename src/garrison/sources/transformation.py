@@ -104,7 +104,7 @@ def _error(body: bytes) -> ExaminationError:
 def _start(errand: Errand, descriptor: int, answers: int) -> int:
     """A worker: forked where that is safe, else a fresh interpreter, as in `garrison.sources.pool`."""
     threading = sys.modules.get("threading")
-    if threading is not None and threading.active_count() > 1:
+    if (threading is not None and threading.active_count() > 1) or _address_space() > errand.limits.memory // 2:
         return _spawn(errand, descriptor, answers)
     pid = os.fork()
     if pid == 0:
@@ -113,6 +113,15 @@ def _start(errand: Errand, descriptor: int, answers: int) -> int:
         finally:
             os._exit(1)
     return pid
+
+
+def _address_space() -> int:
+    """Bytes that this process has mapped, and a fork of it too: a framework's may be more than a worker may have."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _spawn(errand: Errand, descriptor: int, answers: int) -> int:

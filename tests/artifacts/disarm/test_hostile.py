@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file as load_arrays
 
 import garrison
-from garrison.artifacts.disarm import Disarmed, ExaminationError, disarm
+from garrison.artifacts.disarm import Disarmed, ExaminationError, disarm, flattening, unpickling
 from garrison.artifacts.disarm.rebuilding import rebuild
 from garrison.core.errors import LimitExceeded, UsageError
 from garrison.core.limits import Limits
@@ -199,14 +199,9 @@ def test_odd_structures_are_named(tmp_path: Path, data: bytes, reason: str) -> N
     assert any(reason in one.reason for one in outcome.left) or not reason
 
 
-BOMB = b"\x80\x04]\x94" + b"".join(b"]\x94(" + b"h%c" % level * 10 + b"e" for level in range(30)) + b"."
-
-
 @pytest.mark.parametrize(
     "data",
     [
-        BOMB,
-        b"\x80\x04" + b"(" * 4_100_000,
         b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f",
         b"\x80\x04\x8b\xff\xff\xff\x7f",
         b"\x80\x04cos\n",
@@ -224,6 +219,24 @@ def test_bombs_and_broken_streams_are_refused(tmp_path: Path, data: bytes) -> No
     with pytest.raises(ExaminationError):
         disarm(str(path), str(tmp_path / "out.safetensors"))
     assert sorted(tmp_path.iterdir()) == [path]
+
+
+BOMB = b"\x80\x04]\x94" + b"".join(b"]\x94(" + b"h%c" % level * 10 + b"e" for level in range(30)) + b"."
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (BOMB, "once shared ones are written out"),
+        (b"\x80\x04" + b"(" * 20_000, "values"),
+        (b"\x80\x04" + b"]" * 20_000, "values"),
+    ],
+)
+def test_structures_have_a_size(monkeypatch: pytest.MonkeyPatch, data: bytes, reason: str) -> None:
+    monkeypatch.setattr(unpickling, "_PUSHED", 10_000)
+    monkeypatch.setattr(flattening, "_VISITS", 10_000)
+    with pytest.raises(LimitExceeded, match=reason):
+        rebuilt(data)
 
 
 def checkpoint(path: Path, view: bytes, *, numbers: int = 4, method: int = zipfile.ZIP_STORED) -> Path:

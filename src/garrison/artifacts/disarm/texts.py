@@ -1,5 +1,7 @@
 """Which texts are left behind: those that somebody would run."""
 
+import functools
+
 from garrison.artifacts import metadata_text
 from garrison.artifacts.knowledge.metadata_text import does
 
@@ -7,6 +9,7 @@ _TEMPLATE = ("{{", "{%")
 _WORD = 9
 _ENCODED = 32
 """Characters below which a word, or a text in base64, is no program."""
+_SHORT = 1000
 
 
 def objection(text: str) -> str:
@@ -15,5 +18,13 @@ def objection(text: str) -> str:
         return "text that is a template, which those who use it would run"
     if len(text) < (_ENCODED if text.isalnum() else _WORD):
         return ""
+    return _remembered(text) if len(text) < _SHORT else _deed(text)
+
+
+def _deed(text: str) -> str:
     fact = next(metadata_text.program("", text), None)
     return "" if fact is None else f"{fact.language} text that {does(fact.names[0])}"
+
+
+_remembered = functools.lru_cache(maxsize=4096)(_deed)
+"""The same for short texts, which structures may hold again and again."""
