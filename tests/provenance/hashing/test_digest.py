@@ -14,6 +14,7 @@ from model_signing import hashing as reference
 from garrison.core.errors import UsageError
 from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Manifest, Serialization, compare, digest
 from garrison.provenance.trust import Refused
+from tests.provenance.hashing.models import made
 
 FILES = {
     "config.json": b"{}",
@@ -24,14 +25,6 @@ FILES = {
     "weights/deeper/x": b"x" * 5000,
 }
 SHARDS = Serialization(method="shards", algorithm="sha256", shard_size=1000)
-
-
-def made(files: dict[str, bytes], folder: Path) -> Path:
-    for name, data in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from garrison.core.errors import UsageError
-from garrison.provenance.hashing.folders import Folders, opened
+from garrison.provenance.hashing.cache import Cache, Remembered
+from garrison.provenance.hashing.folders import Folders, Place, opened
 from garrison.provenance.hashing.manifest import Entry, Manifest, Serialization
 from garrison.provenance.hashing.reading import Digests, Progress, Wanted, read
 from garrison.provenance.hashing.sinks import kind_of
-from garrison.provenance.hashing.walking import MOST_FILES, Place, Walk, walked
+from garrison.provenance.hashing.walking import MOST_FILES, Walk, walked
 from garrison.provenance.trust import Refused
 
 _Scope = tuple[frozenset[str], bool]
@@ -22,11 +23,13 @@ def digest(
     *,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    cache: Cache | None = None,
 ) -> list[Manifest]:
     """A manifest for each serialization, of the file or the directory at `path`; each file is read once for all.
 
     `jobs` threads hash, by default one for each core that this process may use. `progress` is told the bytes done and
-    the bytes in all, now and then, in any thread but never in two at once.
+    the bytes in all, now and then, in any thread but never in two at once. With a `cache`, files that it knows and that
+    look unchanged are not read.
 
     Raises `UsageError` where there is nothing at `path`, and `Refused`, which names the file, where the rules of this
     package do not let it be.
@@ -38,13 +41,36 @@ def digest(
     with opened(os.fspath(path)) as (folders, leaf):
         walks = _walks(folders, leaf, serializations)
         wanted = _wanted(walks, serializations)
-        total = sum(known[2] for known, _ in wanted.values())
-        found = read(folders, wanted, jobs=jobs or len(os.sched_getaffinity(0)), progress=Progress(progress, total))
+        remembered = cache.of(os.fspath(path)) if cache is not None else None
+        found = _remembered(remembered, folders, wanted) if remembered is not None else {}
+        rest = {place: file for place, file in wanted.items() if place not in found} if found else wanted
+        total = sum(known[2] for known, _ in rest.values())
+        read_now = read(folders, rest, jobs=jobs or _cores(), progress=Progress(progress, total))
+        if remembered is not None:
+            _remember(remembered, folders, rest, read_now)
+        found.update(read_now)
         if folders.changed():
             _check_same(walks, folders, leaf, serializations)
     return [
         _manifest(name, serialization, walks[_scope(serialization)], wanted, found) for serialization in serializations
     ]
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _remembered(known: Remembered, folders: Folders, wanted: Wanted) -> dict[Place, Digests]:
+    found = {place: known.digests(folders.name(place), *file) for place, file in wanted.items()}
+    return {place: digests for place, digests in found.items() if digests is not None}
+
+
+def _remember(known: Remembered, folders: Folders, wanted: Wanted, found: dict[Place, Digests]) -> None:
+    for place, digests in found.items():
+        known.add(folders.name(place), *wanted[place], digests)
+    known.write()
 
 
 def _scope(serialization: Serialization) -> _Scope:

@@ -13,6 +13,8 @@ DEEPEST = 200
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
+Place = tuple[int, str]
+"""The number of a directory, and a name in it."""
 Identity = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, and when the contents and when anything was last changed, in nanoseconds since 1970."""
 
@@ -45,6 +47,11 @@ class Folders:
     def path(self, number: int) -> str:
         """The path below the model."""
         return "/".join(self._leaves[one] for one in self._around(number)[1:])
+
+    def name(self, place: Place) -> str:
+        """The path below the model of something in a directory, or of the directory itself where the name is empty."""
+        folder, leaf = place
+        return "/".join(filter(None, (self.path(folder), leaf))) if folder else leaf
 
     def add(self, parent: int, leaf: str) -> int:
         """The number of a directory in another one; the same for the same directory. Raises `Refused`."""

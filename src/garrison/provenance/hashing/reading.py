@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from garrison.provenance.hashing.folders import Folders, Identity, identity
+from garrison.provenance.hashing.folders import Folders, Identity, Place, identity
 from garrison.provenance.hashing.sinks import HASHES, Kind, Sink
-from garrison.provenance.hashing.walking import Place
 from garrison.provenance.trust import Refused
 
 _SMALL = 1 << 18
@@ -114,6 +113,8 @@ class _Readers:
                 thread.join()
         finally:
             self._stopped = True
+            for thread in threads:  # which would open files in directories that are about to be closed
+                thread.join()
         if self._error is not None:
             raise self._error
         return self._found
@@ -166,13 +167,9 @@ def _open(folders: Folders, place: Place) -> int:
         raise _unreadable(folders, place, error) from None
 
 
-def _name(folders: Folders, place: Place) -> str:
-    return "/".join(filter(None, (folders.path(place[0]), place[1])))
-
-
 def _changed(folders: Folders, place: Place) -> Refused:
-    return Refused(f"{_name(folders, place)!r} was changed while it was read")
+    return Refused(f"{folders.name(place)!r} was changed while it was read")
 
 
 def _unreadable(folders: Folders, place: Place, error: OSError) -> Refused:
-    return Refused(f"{_name(folders, place)!r} cannot be read: {error.strerror}")
+    return Refused(f"{folders.name(place)!r} cannot be read: {error.strerror}")

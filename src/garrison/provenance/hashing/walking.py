@@ -4,16 +4,13 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from garrison.provenance.hashing.folders import Folders, Identity, identity
+from garrison.provenance.hashing.folders import Folders, Identity, Place, identity
 from garrison.provenance.hashing.manifest import SINGLE_FILE
 from garrison.provenance.trust import Refused
 
 MOST_FILES = 2_000_000
 _MOST_LINKS = 40
 """How many symbolic links one name may lead through, as on Linux (path_resolution(7))."""
-
-Place = tuple[int, str]
-"""The number of a directory, and a name in it."""
 
 
 @dataclass(slots=True)
