@@ -3,6 +3,7 @@
 import datetime
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -276,3 +277,22 @@ def test_a_scan_of_a_signed_model_stays_quiet(place: Path, capsys: Captured) -> 
     main(["sign", "model", "--key", "key", "--quiet"])
     assert main(["scan", "model", "--format", "json"]) == 0
     assert not json.loads(capsys.readouterr().out)["findings"]
+
+
+def test_unchanged_files_are_trusted_only_when_asked(
+    place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place / "caches"))
+    now = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: now() + 3600 * 10**9)  # the files are not fresh
+    main(["sign", "model", "--key", "key", "--quiet"])
+    verify = ["verify", "model", "--public-key", "key.pub", "--quiet"]
+    assert main(verify) == 0
+    assert not (place / "caches").exists()
+    assert main([*verify, "--trust-unchanged"]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", None)  # whoever reads a file of the model now fails
+        assert main([*verify, "--trust-unchanged"]) == 0
+        assert main(verify) == 3
+    (place / "model" / "weights.bin").write_bytes(b"WEIGHTS")
+    assert main([*verify, "--trust-unchanged"]) == 1

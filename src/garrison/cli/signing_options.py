@@ -31,6 +31,12 @@ def add_reading(parser: "Parser") -> None:
         help="leave out this file or directory of the model, a path below it; may be given several times",
     )
     add("--jobs", type=positive, metavar="N", help="threads that read and hash (default: one for each core)")
+    add(
+        "--trust-unchanged",
+        action="store_true",
+        help="do not read files again that look unchanged (same inode, size, times) since they were hashed with this "
+        "option",
+    )
     add("--quiet", action="store_true", help="show no progress, and nothing that went well; the exit code tells")
 
 
@@ -45,7 +51,12 @@ def reading(arguments: "argparse.Namespace") -> "Iterator[dict[str, Any]]":
             if shown:
                 shown(done >> 20, total >> 20, "MiB")
 
-        yield {"jobs": arguments.jobs, "progress": progress}
+        options: dict[str, Any] = {"jobs": arguments.jobs, "progress": progress}
+        if getattr(arguments, "trust_unchanged", False):  # not every command that hashes has it
+            from garrison.provenance.hashing import Cache
+
+            options["cache"] = Cache()
+        yield options
 
 
 def files_of(manifest: "Manifest") -> "set[str]":
