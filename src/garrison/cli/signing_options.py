@@ -1,6 +1,7 @@
 """Options of what signs and of what verifies, the same for every command."""
 
 import contextlib
+import gc
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ def reading(arguments: "argparse.Namespace") -> "Iterator[dict[str, Any]]":
     """What the options of `add_reading` mean to `hashing.digest`, with a progress bar while the context lasts."""
     from garrison.cli import terminal
 
-    with terminal.progress(hidden=arguments.quiet) as shown:
+    with _no_collection(), terminal.progress(hidden=arguments.quiet) as shown:
 
         def progress(done: int, total: int) -> None:
             if shown:
@@ -57,6 +58,18 @@ def reading(arguments: "argparse.Namespace") -> "Iterator[dict[str, Any]]":
 
             options["cache"] = Cache()
         yield options
+
+
+@contextlib.contextmanager
+def _no_collection() -> "Iterator[None]":
+    """Without the collector of cycles: a model's entries have none, and it would go through all of them many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def files_of(manifest: "Manifest") -> "set[str]":

@@ -14,9 +14,10 @@ schemas `statement.schema.json` and `predicate.schema.json`. Read as the rules h
 6. There is at least one resource: nothing is no model.
 """
 
+import operator
 import re
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -24,7 +25,7 @@ import msgspec
 from garrison.provenance import release_0_2
 from garrison.provenance.dsse import IN_TOTO
 from garrison.provenance.hashing import Entry, Manifest, Serialization
-from garrison.provenance.hashing.manifest import Algorithm
+from garrison.provenance.hashing.manifest import SINGLE_FILE, Algorithm
 from garrison.provenance.statements import STATEMENT
 from garrison.provenance.strict_json import decoded
 from garrison.provenance.trust import Refused
@@ -34,6 +35,8 @@ _PAYLOAD_BYTES = 192 << 20
 _DIGITS = {"sha256": 64, "blake2b": 128, "blake3": 64}
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 _SHARD = re.compile(r"(.+):(0|[1-9][0-9]{0,17}):(0|[1-9][0-9]{0,17})", re.DOTALL)
+_IMPROPER = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|[\0\\]")
+"""A part that is empty, `.` or `..`, or a character that is in no name or parts names elsewhere."""
 _MOST_SHARD_BYTES = 1 << 60
 
 
@@ -139,18 +142,18 @@ def check(manifest: Manifest) -> None:
     entries = manifest.entries
     if not entries:
         raise Refused("the statement names no file")
-    keys: list[tuple[list[str], int, int]] = []
-    for entry in entries:
-        path, start, end = _shard(entry.name) if method == "shards" else (entry.name, 0, 0)
-        if not _proper(path) and (path != "." or (keys and keys[0][0] != ["."])):
-            raise Refused(f"{entry.name!r} is no path below a model's root")
-        if len(entry.digest) != _DIGITS[algorithm] or not _HEXADECIMAL.fullmatch(entry.digest):
-            raise Refused(f"{entry.name!r} has no {algorithm} digest")
-        keys.append((path.split("/"), start, end))
-    if keys[0][0] == ["."] and keys[-1][0] != ["."]:
-        raise Refused("'.' stands for a model that is one file, and this one has more")
     names = [entry.name for entry in entries]
-    if not (_ascending(names) or _ascending(keys)):
+    paths = [_shard(name)[0] for name in names] if method == "shards" else names
+    for path in paths:
+        if _IMPROPER.search(path) and path != SINGLE_FILE:
+            raise Refused(f"{path!r} is no path below a model's root")
+    if SINGLE_FILE in paths and {SINGLE_FILE} != set(paths):
+        raise Refused("'.' stands for a model that is one file, and this one has more")
+    digests, digits = [entry.digest for entry in entries], _DIGITS[algorithm]
+    if set(map(len, digests)) != {digits} or not _HEXADECIMAL.fullmatch("".join(digests)):
+        wrong = next(one.name for one in entries if len(one.digest) != digits or not _HEXADECIMAL.fullmatch(one.digest))
+        raise Refused(f"{wrong!r} has no {algorithm} digest")
+    if not _ascending(names) and not _ascending([_parts(name, method) for name in names]):
         raise Refused("the statement's files are not in order, or one stands twice")
 
 
@@ -201,9 +204,10 @@ def _shard(name: str) -> tuple[str, int, int]:
     return found[1], start, end
 
 
-def _proper(path: str) -> bool:
-    return "\0" not in path and "\\" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
+def _parts(name: str, method: str) -> tuple[list[str], int, int]:
+    path, start, end = _shard(name) if method == "shards" else (name, 0, 0)
+    return path.split("/"), start, end
 
 
 def _ascending(keys: Sequence[Any]) -> bool:
-    return all(one < other for one, other in pairwise(keys))
+    return all(map(operator.lt, keys, islice(keys, 1, None)))

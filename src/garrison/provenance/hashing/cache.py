@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import os
 import stat
-import tempfile
 import time
 
 import msgspec
@@ -95,6 +94,8 @@ class Remembered:
         """
         if self._now == self._before:
             return
+        import tempfile  # which takes longer to import than most models to look at
+
         data = msgspec.json.encode(_Stored(_FORM, self._model, self._now))
         data = hashlib.sha256(data).hexdigest().encode() + data
         draft = None

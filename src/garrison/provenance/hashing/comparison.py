@@ -1,5 +1,7 @@
 """What two manifests of a model differ in."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from garrison.provenance.hashing.manifest import SINGLE_FILE, Manifest, file_of
@@ -27,16 +29,19 @@ def compare(expected: Manifest, found: Manifest) -> Difference:
     return Difference(
         missing=tuple(sorted(before.keys() - now.keys())),
         added=tuple(sorted(now.keys() - before.keys())),
-        changed=tuple(sorted(name for name in before.keys() & now.keys() if before[name] != now[name])),
+        changed=tuple(sorted(name for name, digest in before.items() if now.get(name, digest) != digest)),
     )
 
 
-_Digests = dict[str, tuple[str, str]]
-"""Algorithm and digest, by which part of a file they are of."""
+_Digest = tuple[str, str]
+"""Algorithm and digest."""
 
 
-def _files(manifest: Manifest) -> dict[str, _Digests]:
-    files: dict[str, _Digests] = {}
+def _files(manifest: Manifest) -> Mapping[str, _Digest | dict[str, _Digest]]:
+    """The digest of each file; under shards by which part of the file it is of."""
+    if manifest.serialization.method == "files":
+        return {entry.name: (entry.algorithm, entry.digest) for entry in manifest.entries}
+    files: dict[str, dict[str, _Digest]] = {}
     for entry in manifest.entries:
         name = file_of(entry.name, manifest.serialization)
         files.setdefault(name, {})[entry.name[len(name) :]] = (entry.algorithm, entry.digest)

@@ -90,16 +90,19 @@ def _wanted(walks: dict[_Scope, Walk], serializations: Sequence[Serialization]) 
     shards = 0
     for serialization in serializations:
         kind = kind_of(serialization)
+        alone = (kind,)
         for place, known in walks[_scope(serialization)].files.values():
+            other = wanted.get(place)
+            if other is None:
+                wanted[place] = (known, alone)
+            elif other[0] != known:
+                raise Refused(f"{place[1]!r} was changed while it was read")
+            elif kind not in other[1]:
+                wanted[place] = (known, (*other[1], kind))
             if kind[1] is not None:
                 shards += known[2] // kind[1]
                 if shards > MOST_FILES:
                     raise Refused(f"more than {MOST_FILES} shards of {kind[1]} bytes")
-            before, kinds = wanted.get(place, (known, ()))
-            if before != known:
-                raise Refused(f"{place[1]!r} was changed while it was read")
-            if kind not in kinds:
-                wanted[place] = (known, (*kinds, kind))
     return wanted
 
 

@@ -52,31 +52,38 @@ def read(folders: Folders, wanted: Wanted, *, jobs: int, progress: Progress) -> 
 
     Raises `Refused` for a file that is not as it was found, or cannot be read.
     """
-    found: dict[Place, Digests] = {}
-    large: list[Place] = []
-    for place, (known, kinds) in wanted.items():
-        if known[2] > _SMALL:
-            large.append(place)
-            continue
-        found[place] = _small(folders, place, known, kinds)
-        progress.add(known[2])
+    found, large = _read_small(folders, wanted, progress)
     large.sort(key=lambda place: wanted[place][0][2], reverse=True)  # so that no thread is left with a long one
     found.update(_Readers(folders, wanted, large, progress).run(jobs))
     return found
 
 
-def _small(folders: Folders, place: Place, known: Identity, kinds: Sequence[Kind]) -> Digests:
-    descriptor = _open(folders, place)
-    try:
-        data = os.read(descriptor, known[2] + 1)
-        status = os.fstat(descriptor)
-    except OSError as error:
-        raise _unreadable(folders, place, error) from None
-    finally:
-        os.close(descriptor)
-    if len(data) != known[2] or identity(status) != known:
-        raise _changed(folders, place)
-    return tuple([_digests(data, kind) for kind in kinds])
+def _read_small(folders: Folders, wanted: Wanted, progress: Progress) -> tuple[dict[Place, Digests], list[Place]]:
+    """The digests of small files, and which are large. All in one loop, since there may be a million of them."""
+    found: dict[Place, Digests] = {}
+    large: list[Place] = []
+    folder, directory = 0, folders.descriptor(0)
+    for place, (known, kinds) in wanted.items():
+        size = known[2]
+        if size > _SMALL:
+            large.append(place)
+            continue
+        try:
+            if place[0] != folder:
+                folder, directory = place[0], folders.descriptor(place[0])
+            descriptor = os.open(place[1], _FLAGS, dir_fd=directory)
+            try:
+                data = os.read(descriptor, size + 1)
+                status = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise _unreadable(folders, place, error) from None
+        if len(data) != size or identity(status) != known:
+            raise _changed(folders, place)
+        found[place] = tuple([_digests(data, kind) for kind in kinds])
+        progress.add(size)
+    return found, large
 
 
 def _digests(data: bytes, kind: Kind) -> tuple[str, ...]:
@@ -127,7 +134,10 @@ class _Readers:
                     place = next(self._rest, None)
                     if place is None:
                         return
-                    descriptor = _open(self._folders, place)
+                    try:
+                        descriptor = os.open(place[1], _FLAGS, dir_fd=self._folders.descriptor(place[0]))
+                    except OSError as error:
+                        raise _unreadable(self._folders, place, error) from None
                 try:
                     self._found[place] = self._digests(place, descriptor, buffer)
                 finally:
@@ -158,18 +168,11 @@ class _Readers:
         return tuple([sink.digests() for sink in sinks])
 
 
-def _open(folders: Folders, place: Place) -> int:
-    try:
-        return os.open(place[1], _FLAGS, dir_fd=folders.descriptor(place[0]))
-    except OSError as error:
-        if error.errno in _REPLACED:
-            raise _changed(folders, place) from None
-        raise _unreadable(folders, place, error) from None
-
-
 def _changed(folders: Folders, place: Place) -> Refused:
     return Refused(f"{folders.name(place)!r} was changed while it was read")
 
 
 def _unreadable(folders: Folders, place: Place, error: OSError) -> Refused:
+    if error.errno in _REPLACED:
+        return _changed(folders, place)
     return Refused(f"{folders.name(place)!r} cannot be read: {error.strerror}")
