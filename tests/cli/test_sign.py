@@ -296,3 +296,13 @@ def test_unchanged_files_are_trusted_only_when_asked(
         assert main(verify) == 3
     (place / "model" / "weights.bin").write_bytes(b"WEIGHTS")
     assert main([*verify, "--trust-unchanged"]) == 1
+
+
+def test_what_is_ignored_lies_below_the_model(place: Path, capsys: Captured) -> None:
+    (place / "model" / "logs").mkdir()
+    (place / "model" / "logs" / "today").touch()
+    assert main(["sign", "model", "--key", "key", "--ignore", "./logs/"]) == 0
+    assert "not signed: logs\n" in capsys.readouterr().out
+    for path in ("", ".", "logs/..", "../model/logs", "..", str(place / "model" / "logs")):
+        assert main(["sign", "model", "--key", "key", "--ignore", path]) == 2
+        assert "no path below the model" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """How the commands read their arguments."""
 
 import argparse
+import os
 from typing import NoReturn
 
 from garrison.cli import terminal
@@ -28,3 +29,11 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def below(text: str) -> str:
+    """The type of an option that takes a path below the model, as manifests write it: `a/b` for `./a/b/`."""
+    path = os.path.normpath(text)
+    if not text or path == os.curdir or os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
+        raise argparse.ArgumentTypeError(f"{text!r} is no path below the model")
+    return path

@@ -5,7 +5,7 @@ import gc
 import os
 from typing import TYPE_CHECKING, Any
 
-from garrison.cli.arguments import positive
+from garrison.cli.arguments import below, positive
 from garrison.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def add_reading(parser: "Parser") -> None:
     add(
         "--ignore",
         action="append",
+        type=below,
         default=[],
         dest="ignored",
         metavar="PATH",

@@ -81,15 +81,12 @@ class _Kind(msgspec.Struct, frozen=True, rename="camel"):
 
 def written(manifest: Manifest) -> bytes:
     """The statement about a model, as JSON; the same for the same manifest."""
-    resources = [
-        {"name": entry.name, "digest": entry.digest, "algorithm": entry.algorithm} for entry in manifest.entries
-    ]
     return msgspec.json.encode(
         {
             "_type": STATEMENT,
             "subject": [{"name": manifest.name, "digest": {"sha256": manifest.root}}],
             "predicateType": PREDICATE,
-            "predicate": {"serialization": described(manifest.serialization), "resources": resources},
+            "predicate": {"serialization": described(manifest.serialization), "resources": manifest.entries},
         }
     )
 

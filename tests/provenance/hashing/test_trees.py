@@ -11,6 +11,7 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from garrison.core.errors import UsageError
 from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Difference, Serialization, compare, digest
 from garrison.provenance.hashing.folders import DEEPEST
 from garrison.provenance.trust import Refused
@@ -193,3 +194,36 @@ def test_an_interrupted_reading_ends(tmp_path: Path) -> None:
     made({str(number): b"1" * 5_000_000 for number in range(4)}, tmp_path / "model")
     with pytest.raises(KeyboardInterrupt):
         digest(tmp_path / "model", [DEFAULT_SERIALIZATION], progress=interrupt, jobs=3)
+
+
+def test_links_that_multiply_are_refused(tmp_path: Path) -> None:
+    for number in range(40):
+        made({f"{number}/file": b""}, tmp_path / "model")
+        for name in ("one", "two"):
+            (tmp_path / "model" / str(number) / name).symlink_to(f"../{number + 1}")
+    made({"40/file": b""}, tmp_path / "model")
+    with pytest.raises(Refused, match="symbolic links to directories"):
+        digest(tmp_path / "model", [Serialization(follow_symlinks=True)])
+
+
+def test_the_model_s_own_name_decides_nothing(tmp_path: Path) -> None:
+    path = made({"a": b"1"}, Path(os.fsdecode(os.fsencode(tmp_path) + b"/m\xff")))
+    (manifest,) = digest(path, [DEFAULT_SERIALIZATION])
+    assert manifest.name == "m\ufffd"
+    (tmp_path / "other").symlink_to(path)
+    (other,) = digest(tmp_path / "other", [DEFAULT_SERIALIZATION])
+    assert (other.name, other.entries) == ("other", manifest.entries)
+
+
+def test_a_directory_with_one_file_is_no_file(tmp_path: Path) -> None:
+    made({"model/model": b"1", "file": b"1"}, tmp_path)
+    file, folder = (digest(tmp_path / name, [DEFAULT_SERIALIZATION])[0] for name in ("file", "model"))
+    assert compare(file, folder) == Difference(missing=(".",), added=("model",))
+    assert not compare(folder, file)  # the bytes that were signed, wherever they lie now
+
+
+@pytest.mark.parametrize("path", ["missing", "a\0b", "file/below"])
+def test_what_is_not_there_is_wrong_usage(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError):
+        digest(f"{tmp_path}/{path}", [DEFAULT_SERIALIZATION])

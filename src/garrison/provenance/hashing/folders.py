@@ -118,8 +118,8 @@ def opened(path: str) -> Iterator[tuple[Folders, str | None]]:
 
     The path itself may lead through symbolic links: whoever gave it meant what it leads to. Raises `UsageError`.
     """
-    real = os.path.realpath(path)
     try:
+        real = os.path.realpath(path)
         kind = os.stat(real, follow_symlinks=False).st_mode
         leaf = None if stat.S_ISDIR(kind) else os.path.basename(real)
         root = os.open(real if leaf is None else os.path.dirname(real), _DIRECTORY)

@@ -23,6 +23,10 @@ class Walk:
     """Ignored paths that were there."""
 
 
+_MOST_LINKED = 1000
+"""How many links to directories are followed: a few of them, each with two to the next, make millions of names."""
+
+
 def walked(folders: Folders, leaf: str | None, ignored: frozenset[str], *, follow_symlinks: bool) -> Walk:
     """The files below the model's directory, or the one called `leaf` in it. Raises `Refused`."""
     walk = Walk()
@@ -32,7 +36,7 @@ def walked(folders: Folders, leaf: str | None, ignored: frozenset[str], *, follo
             raise _refused(stat.S_IFMT(status.st_mode), leaf)
         walk.files[SINGLE_FILE] = ((0, leaf), identity(status))
         return walk
-    seen = 0
+    seen = linked = 0
     pending: list[tuple[int, str, tuple[int, ...]]] = [(0, "", (0,))]  # directory, its path, and those it lies in
     while pending:
         folder, prefix, around = pending.pop()
@@ -67,6 +71,9 @@ def walked(folders: Folders, leaf: str | None, ignored: frozenset[str], *, follo
                 if kind == stat.S_IFREG:
                     walk.files[name] = (place, identity(status))
                 elif kind == stat.S_IFDIR:
+                    linked += 1
+                    if linked > _MOST_LINKED:
+                        raise Refused(f"more than {_MOST_LINKED} symbolic links to directories")
                     inner = folders.add(*place) if place[1] else place[0]
                     if inner in around:
                         raise Refused(f"{name!r} is a symbolic link to a directory that it lies in")
