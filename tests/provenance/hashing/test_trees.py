@@ -88,6 +88,53 @@ def test_order_and_names(files: dict[str, bytes]) -> None:
     assert [entry.digest for entry in manifest.entries] == [blake3(files[name]).hexdigest() for name in sorted(files)]
 
 
+LINKS = st.lists(
+    st.tuples(
+        st.sampled_from(["", "a/", "a/b/", "c/"]),
+        st.sampled_from("klm"),
+        st.lists(st.sampled_from(["a", "b", "c", "x", "y", "..", "..", "k", "l", "m", "."]), min_size=1, max_size=3),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=100)
+@given(links=LINKS)
+def test_links_lead_where_the_system_says(links: list[tuple[str, str, list[str]]]) -> None:
+    root = Path(os.path.realpath(tempfile.mkdtemp())) / "model"
+    try:
+        made({"a/x": b"1", "a/b/y": b"2", "c/x": b"3", "y": b"4"}, root)
+        for folder, name, target in links:
+            if not os.path.lexists(root / folder / name):
+                (root / folder / name).symlink_to("/".join(target))
+        expected = _followed(root, root, [root])
+        try:
+            (manifest,) = digest(root, [Serialization(follow_symlinks=True)])
+        except Refused:
+            assert expected is None
+        else:
+            assert {entry.name: entry.digest for entry in manifest.entries} == expected
+    finally:
+        shutil.rmtree(root.parent)
+
+
+def _followed(folder: Path, root: Path, around: list[Path]) -> dict[str, str] | None:
+    """The digests of all files by the system's own resolution; `None` where a link leads nowhere, out or around."""
+    found: dict[str, str] = {}
+    for path in folder.iterdir():
+        real = Path(os.path.realpath(path))
+        if not path.exists() or not real.is_relative_to(root) or real in around:
+            return None
+        if path.is_file():
+            found[path.name] = blake3(path.read_bytes()).hexdigest()
+            continue
+        inner = _followed(path, root, [*around, real])
+        if inner is None:
+            return None
+        found |= {f"{path.name}/{name}": digest for name, digest in inner.items()}
+    return found
+
+
 def test_normal_forms_are_different_names(tmp_path: Path) -> None:
     forms = [unicodedata.normalize(form, "modèle.bin") for form in ("NFC", "NFD")]
     (manifest,) = digest(made(dict.fromkeys(forms, b"1"), tmp_path / "model"), [DEFAULT_SERIALIZATION])

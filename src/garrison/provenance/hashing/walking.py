@@ -41,6 +41,7 @@ def walked(folders: Folders, leaf: str | None, ignored: frozenset[str], *, follo
     while pending:
         folder, prefix, around = pending.pop()
         links = []
+        name = prefix.removesuffix("/") or "."
         try:
             with os.scandir(folders.listed(folder)) as found:
                 for one in found:
@@ -81,7 +82,7 @@ def walked(folders: Folders, leaf: str | None, ignored: frozenset[str], *, follo
                 else:
                     raise _refused(kind, name)
         except OSError as error:
-            raise Refused(f"{prefix or '.'}: {error.strerror}") from None
+            raise Refused(f"{name!r} cannot be read: {error.strerror}") from None
     if not walk.files:
         raise Refused("there is no file in it, so there is nothing to sign or to verify")
     return walk
@@ -91,7 +92,7 @@ def _status(folders: Folders, folder: int, leaf: str) -> os.stat_result:
     try:
         return os.stat(leaf, dir_fd=folders.descriptor(folder), follow_symlinks=False)
     except OSError as error:
-        raise Refused(f"{leaf!r}: {error.strerror}") from None
+        raise Refused(f"{leaf!r} cannot be read: {error.strerror}") from None
 
 
 def _refused(kind: int, name: str) -> Refused:
