@@ -29,70 +29,103 @@ _MOST_LINKED = 1000
 
 def walked(folders: Folders, leaf: str | None, ignored: frozenset[str], *, follow_symlinks: bool) -> Walk:
     """The files below the model's directory, or the one called `leaf` in it. Raises `Refused`."""
-    walk = Walk()
-    if leaf is not None:
-        status = _status(folders, 0, leaf)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(stat.S_IFMT(status.st_mode), leaf)
-        walk.files[SINGLE_FILE] = ((0, leaf), identity(status))
-        return walk
-    seen = linked = 0
-    pending: list[tuple[int, str, tuple[int, ...]]] = [(0, "", (0,))]  # directory, its path, and those it lies in
-    while pending:
-        folder, prefix, around = pending.pop()
-        links = []
+    if leaf is None:
+        return _Walker(folders, ignored, follow_symlinks).run()
+    status = _status(folders, 0, leaf)
+    if not stat.S_ISREG(status.st_mode):
+        raise _refused(stat.S_IFMT(status.st_mode), leaf)
+    return Walk({SINGLE_FILE: ((0, leaf), identity(status))})
+
+
+class _Walker:
+    """Lists directories until none is left."""
+
+    def __init__(self, folders: Folders, ignored: frozenset[str], follow_symlinks: bool) -> None:
+        self._folders = folders
+        self._ignored = ignored
+        self._follow_symlinks = follow_symlinks
+        self._walk = Walk()
+        self._seen = 0
+        self._linked = 0
+        self._pending: list[tuple[int, str, tuple[int, ...]]] = [(0, "", (0,))]
+        """Directories, the beginning of the paths of what is in them, and what they lie in where links are followed."""
+
+    def run(self) -> Walk:
+        while self._pending:
+            folder, prefix, around = self._pending.pop()
+            for name, leaf in self._list(folder, prefix, around):
+                try:
+                    self._follow(folder, leaf, name, around)
+                except OSError as error:
+                    raise _unreadable(name, error) from None
+        if not self._walk.files:
+            raise Refused("there is no file in it, so there is nothing to sign or to verify")
+        return self._walk
+
+    def _list(self, folder: int, prefix: str, around: tuple[int, ...]) -> list[tuple[str, str]]:
+        """Take in what is in a directory, but for symbolic links: their paths and names, to be followed afterwards.
+
+        Following them opens other directories, and this one must stay open while it is listed.
+        """
+        links: list[tuple[str, str]] = []
+        files, ignored = self._walk.files, self._ignored
         name = prefix.removesuffix("/") or "."
         try:
-            with os.scandir(folders.listed(folder)) as found:
+            with os.scandir(self._folders.listed(folder)) as found:
                 for one in found:
                     leaf = one.name
                     name = prefix + leaf
                     if name in ignored:
-                        walk.passed_over.append(name)
+                        self._walk.passed_over.append(name)
                         continue
-                    seen += 1
-                    if seen > MOST_FILES:
+                    self._seen += 1
+                    if self._seen > MOST_FILES:
                         raise Refused(f"more than {MOST_FILES} files")
                     if not leaf.isascii() or "\\" in leaf:
                         _check(name)
                     status = one.stat(follow_symlinks=False)
                     kind = stat.S_IFMT(status.st_mode)
                     if kind == stat.S_IFREG:
-                        walk.files[name] = ((folder, leaf), identity(status))
+                        files[name] = ((folder, leaf), identity(status))
                     elif kind == stat.S_IFDIR:
-                        inner = folders.add(folder, leaf)
-                        pending.append((inner, f"{name}/", (*around, inner) if follow_symlinks else around))
-                    elif kind == stat.S_IFLNK and follow_symlinks:
+                        self._enter(self._folders.add(folder, leaf), name, around)
+                    elif kind == stat.S_IFLNK and self._follow_symlinks:
                         links.append((name, leaf))
                     else:
                         raise _refused(kind, name)
-            for name, leaf in links:  # afterwards, since following them opens other directories
-                place, status = _followed(folders, folder, leaf, name)
-                kind = stat.S_IFMT(status.st_mode)
-                if kind == stat.S_IFREG:
-                    walk.files[name] = (place, identity(status))
-                elif kind == stat.S_IFDIR:
-                    linked += 1
-                    if linked > _MOST_LINKED:
-                        raise Refused(f"more than {_MOST_LINKED} symbolic links to directories")
-                    inner = folders.add(*place) if place[1] else place[0]
-                    if inner in around:
-                        raise Refused(f"{name!r} is a symbolic link to a directory that it lies in")
-                    pending.append((inner, f"{name}/", (*around, inner)))
-                else:
-                    raise _refused(kind, name)
         except OSError as error:
-            raise Refused(f"{name!r} cannot be read: {error.strerror}") from None
-    if not walk.files:
-        raise Refused("there is no file in it, so there is nothing to sign or to verify")
-    return walk
+            raise _unreadable(name, error) from None
+        return links
+
+    def _follow(self, folder: int, leaf: str, name: str, around: tuple[int, ...]) -> None:
+        place, status = _followed(self._folders, folder, leaf, name)
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFREG:
+            self._walk.files[name] = (place, identity(status))
+            return
+        if kind != stat.S_IFDIR:
+            raise _refused(kind, name)
+        self._linked += 1
+        if self._linked > _MOST_LINKED:
+            raise Refused(f"more than {_MOST_LINKED} symbolic links to directories")
+        inner = self._folders.add(*place) if place[1] else place[0]
+        if inner in around:
+            raise Refused(f"{name!r} is a symbolic link to a directory that it lies in")
+        self._enter(inner, name, around)
+
+    def _enter(self, folder: int, name: str, around: tuple[int, ...]) -> None:
+        self._pending.append((folder, f"{name}/", (*around, folder) if self._follow_symlinks else around))
 
 
 def _status(folders: Folders, folder: int, leaf: str) -> os.stat_result:
     try:
         return os.stat(leaf, dir_fd=folders.descriptor(folder), follow_symlinks=False)
     except OSError as error:
-        raise Refused(f"{leaf!r} cannot be read: {error.strerror}") from None
+        raise _unreadable(leaf, error) from None
+
+
+def _unreadable(name: str, error: OSError) -> Refused:
+    return Refused(f"{name!r} cannot be read: {error.strerror}")
 
 
 def _refused(kind: int, name: str) -> Refused:
