@@ -34,7 +34,7 @@ def digest(
     Raises `UsageError` where there is nothing at `path`, and `Refused`, which names the file, where the rules of this
     package do not let it be.
     """
-    name = os.fsencode(os.path.basename(os.path.abspath(path)) or "/").decode(errors="replace")
+    name = (os.path.basename(os.path.abspath(path)) or "/").encode(errors="backslashreplace").decode()
     for serialization in serializations:
         if serialization.method == "shards" and (serialization.shard_size or 0) < 1:
             raise UsageError(f"shards of {serialization.shard_size} bytes")
