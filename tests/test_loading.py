@@ -111,9 +111,10 @@ def test_what_cannot_be_examined_to_its_end_is_not_loaded(tmp_path: Path) -> Non
 
 
 def test_paths_that_are_no_files(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent"):
-        with pytest.raises(UsageError):
-            garrison.load(path)
+    with pytest.raises(UsageError, match="No such file"):
+        garrison.load(tmp_path / "absent")
+    with pytest.raises(UsageError, match=r"a directory, of which garrison\.admitted"):
+        garrison.load(tmp_path)
 
 
 def test_a_file_that_somebody_keeps_rewriting(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from garrison.artifacts.loading.admission import Admitted, Options, guarding, refusal
 from garrison.artifacts.loading.refusal import LoadRefused
 from garrison.artifacts.loading.table import has_loader, loader
+from garrison.core.errors import UsageError
 from garrison.core.limits import Limits
 from garrison.core.policy import Policy
 from garrison.core.registry import formats
@@ -49,6 +50,8 @@ def load(
     """
     policy = guarding(policy or Policy())
     name = os.fspath(path)
+    if os.path.isdir(name):
+        raise UsageError(f"{name}: a directory, of which garrison.admitted holds a copy for the loader that takes one")
     with contextlib.ExitStack() as stack:
         if trust is None and not policy.identities and signature is None:
             copy = stack.enter_context(PrivateCopy.of(name))
