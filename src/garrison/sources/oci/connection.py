@@ -54,10 +54,16 @@ class Exchange:
 
 
 @contextlib.contextmanager
-def get(
-    url: str, headers: Mapping[str, str], seconds: float, authorization: Callable[[str], Mapping[str, str]]
+def ask(
+    url: str,
+    headers: Mapping[str, str],
+    seconds: float,
+    authorization: Callable[[str], Mapping[str, str]],
+    *,
+    method: str = "GET",
+    body: bytes | None = None,
 ) -> Iterator[Exchange]:
-    """Ask for an address, and follow where it redirects to.
+    """Ask an address, and follow where it redirects to; what sends something is not sent on.
 
     `authorization` is asked for the headers that an address may be sent. Raises `Unreachable`.
     """
@@ -72,12 +78,12 @@ def get(
         watch.start()
         try:
             sent = {"User-Agent": user_agent(), "Accept-Encoding": "identity", **headers, **authorization(url)}
-            connection.request("GET", target(parts, direct), headers=sent)
+            connection.request(method, target(parts, direct), body=body, headers=sent)
             if connection.sock is not None:
                 connection.sock.settimeout(_STALL_SECONDS)
             response = connection.getresponse()
             told = {name.lower(): value for name, value in response.getheaders()}
-            if response.status in REDIRECTS and "location" in told:
+            if method == "GET" and response.status in REDIRECTS and "location" in told:
                 url = urllib.parse.urljoin(url, told["location"])
                 continue
             yield Exchange(Head(response.status, url, told), response, until)

@@ -46,6 +46,8 @@ class Descriptor(msgspec.Struct, frozen=True):
     """The file name that an artifact's layer had."""
     name: str = ""
     """The tag of an image in an index."""
+    artifact_type: str = ""
+    """What a manifest holds that is no image, as far as whoever refers to it says."""
     attestation: bool = False
     elsewhere: bool = False
     """It is to be had from another place only, as layers are that may not be passed on."""
@@ -123,6 +125,7 @@ def descriptor(value: object) -> Descriptor:
         digest=digest,
         size=size if isinstance(size, int) and size >= 0 else -1,
         media_type=media_type,
+        artifact_type=text(fields.get("artifactType")),
         platform=platform,
         title=text(annotations.get("org.opencontainers.image.title"))
         or text(annotations.get("org.cnai.model.filepath")),

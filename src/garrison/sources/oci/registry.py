@@ -1,4 +1,4 @@
-"""A client of registries: manifests and blobs, every byte held against its digest.
+"""A client of registries: manifests, blobs and what refers to them, every byte held against its digest.
 
 Sources: OCI distribution specification 1.1; Docker's "Token Authentication Specification"; `config.json` of Docker's
 command line.
@@ -17,12 +17,13 @@ from typing import BinaryIO
 
 import msgspec
 
-from garrison.core.errors import ExaminationError
+from garrison.core.errors import ExaminationError, LimitExceeded
 from garrison.sources.connections import basic, loopback
 from garrison.sources.oci import connection
 from garrison.sources.oci.connection import Exchange, Head, Unreachable
-from garrison.sources.oci.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, table, text
+from garrison.sources.oci.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, index, read, table, text
 from garrison.sources.oci.reference import Reference
+from garrison.sources.reader import BytesReader
 
 _ACCEPT = ", ".join((*INDEXES, *MANIFESTS, "*/*"))
 _SECONDS = 60.0
@@ -32,11 +33,17 @@ _TRIES = 3
 _WAIT = 0.5
 _BUSY = (429, 500, 502, 503, 504)
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+_NEXT = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
+_PAGES = 16
 _HUB_KEYS = ("https://index.docker.io/v1/", "index.docker.io", "docker.io", "registry-1.docker.io")
 
 
 class Refused(Unreachable):
     """A registry says that it will not, so that asking again is of no use."""
+
+
+class Missing(Refused):
+    """A registry says that there is no such thing."""
 
 
 class WrongDigest(ExaminationError):
@@ -66,6 +73,31 @@ class Registry:
                 raise WrongDigest(f"asked for the manifest {wanted}, the registry gave {digest}")
         return body, told.get("content-type", "").partition(";")[0].strip(), digest
 
+    def referrers(self, digest: str) -> list[Descriptor]:
+        """The manifests that say that they are about the one with this digest; empty where there are none.
+
+        Asks as "Listing Referrers" of the distribution specification says, and a registry without that as its
+        "Referrers Tag Schema" does. Raises `Unreachable`, and `ExaminationError` for an answer that is no index.
+        """
+        url = f"{self._base}/v2/{self._reference.repository}/referrers/{digest}"
+        found: list[Descriptor] = []
+        try:
+            for _ in range(_PAGES):
+                body, told = self._patiently(url, f"referrers of {digest}")
+                found += _listed(body)
+                following = _NEXT.search(told.get("link", ""))
+                if not following:
+                    return found
+                url = urllib.parse.urljoin(url, following[1])
+                if not self._is_home(url):
+                    raise Refused(f"{self._name(digest)}: its list of referrers goes on elsewhere")
+        except Missing:
+            try:
+                return _listed(self.manifest(digest.replace(":", "-", 1))[0])
+            except Missing:
+                return []
+        raise LimitExceeded("members", f"a list of referrers of more than {_PAGES} pages")
+
     def _patiently(self, url: str, wanted: str) -> tuple[bytes, Mapping[str, str]]:
         for attempt in range(1, _TRIES + 1):
             try:
@@ -74,7 +106,8 @@ class Registry:
                     if status == 200:
                         return exchange.body(LONGEST), exchange.head.headers
                     if status not in _BUSY or attempt == _TRIES:
-                        raise Refused(f"{self._name(wanted)}: {_refusal(status)}")
+                        kind = Missing if status == 404 else Refused
+                        raise kind(f"{self._name(wanted)}: {_refusal(status)}")
             except Refused:
                 raise
             except Unreachable:
@@ -133,11 +166,43 @@ class Registry:
     def _name(self, what: str) -> str:
         return f"{self._reference.registry}/{self._reference.repository}, {what}"
 
+    def put_blob(self, data: bytes) -> None:
+        """Put a blob, in one piece. Raises `Unreachable`."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        begin = f"{self._base}/v2/{self._reference.repository}/blobs/uploads/"
+        told = self._put("POST", begin, b"", {}, 202, digest)
+        place = urllib.parse.urljoin(begin, told.get("location", ""))
+        url = f"{place}{'&' if urllib.parse.urlsplit(place).query else '?'}{urllib.parse.urlencode({'digest': digest})}"
+        self._put("PUT", url, data, {"Content-Type": "application/octet-stream"}, 201, digest)
+
+    def put_manifest(self, name: str, body: bytes, media_type: str) -> bool:
+        """Put a manifest under its digest or a tag. Raises `Unreachable`.
+
+        Returns whether the registry lists it among the referrers of its subject.
+        """
+        url = f"{self._base}/v2/{self._reference.repository}/manifests/{name}"
+        return "oci-subject" in self._put("PUT", url, body, {"Content-Type": media_type}, 201, name)
+
+    def _put(
+        self, method: str, url: str, body: bytes, headers: Mapping[str, str], done: int, what: str
+    ) -> Mapping[str, str]:
+        """Send something; what the registry tells with its answer."""
+        seconds = _SECONDS + len(body) / _SLOWEST
+        with self._ask(url, {"Content-Length": str(len(body)), **headers}, seconds, method, body) as exchange:
+            if exchange.head.status != done:
+                raise Refused(f"{self._name(what)}: {_refusal(exchange.head.status)}")
+            return exchange.head.headers
+
+    def _get(self, url: str, headers: Mapping[str, str], seconds: float) -> contextlib.AbstractContextManager[Exchange]:
+        return self._ask(url, headers, seconds, "GET", None)
+
     @contextlib.contextmanager
-    def _get(self, url: str, headers: Mapping[str, str], seconds: float) -> Iterator[Exchange]:
+    def _ask(
+        self, url: str, headers: Mapping[str, str], seconds: float, method: str, body: bytes | None
+    ) -> Iterator[Exchange]:
         """Ask, and once more with what the registry wants to know of who asks."""
         for first in (True, False):
-            with connection.get(url, headers, seconds, self._authorized) as exchange:
+            with connection.ask(url, headers, seconds, self._authorized, method=method, body=body) as exchange:
                 head = exchange.head
                 if not (first and head.status == 401 and self._is_home(head.url)):
                     yield exchange
@@ -172,7 +237,7 @@ class Registry:
         def login(asked: str) -> Mapping[str, str]:
             return self._password() if urllib.parse.urlsplit(asked).netloc == realm.netloc else {}
 
-        with connection.get(url, {}, _SECONDS, login) as exchange:
+        with connection.ask(url, {}, _SECONDS, login) as exchange:
             if exchange.head.status != 200:
                 raise Refused(f"{self._reference.registry} gives no token: {_refusal(exchange.head.status)}")
             try:
@@ -186,6 +251,10 @@ class Registry:
 
     def _password(self) -> dict[str, str]:
         return {"Authorization": basic(*self._login)} if self._login else {}
+
+
+def _listed(body: bytes) -> list[Descriptor]:
+    return index(read(BytesReader(body), "a list of referrers"))
 
 
 def _refusal(status: int) -> str:
