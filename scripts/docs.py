@@ -156,6 +156,37 @@ def _overrides() -> str:
     return _keys("core/policy.py", "RuleOverride")
 
 
+def _gate() -> str:
+    """The tables of `[gate]`, each with the keys that all have after its own."""
+    parts = [_keys("core/gate_policy.py", "GatePolicy")]
+    for table, name in (
+        ("[gate.signature]", "SignatureRequirement"),
+        ("[gate.scan]", "ScanRequirement"),
+        ("[gate.training]", "TrainingRequirement"),
+        ("[gate.robustness]", "RobustnessRequirement"),
+        ("[[gate.robustness.thresholds]]", "Threshold"),
+        ("[gate.approvals]", "ApprovalsRequirement"),
+        ("[gate.version]", "VersionRequirement"),
+    ):
+        parts.append(f"\n### `{table}`\n{_keys('core/gate_policy.py', name)}")
+    return "".join(parts)
+
+
+def _gate_common() -> str:
+    return _keys("core/gate_policy.py", "Requirement")
+
+
+def _gate_decision() -> str:
+    parts = []
+    for name in ("GateDecision", "DecidedOn", "RequirementDecision", "Counted", "PassedOver"):
+        rows = [
+            (f"`{key}`", f"`{kind}`".replace("|", "\\|"), said)
+            for key, kind, _, said in _fields("core/gate_decision.py", name)
+        ]
+        parts.append(f"\n### {name}\n{_table(('Field', 'Type', 'Meaning'), rows)}")
+    return "".join(parts)
+
+
 def _limits() -> str:
     return _keys("core/limits.py", "Limits")
 
@@ -173,8 +204,14 @@ def _keys(path: str, name: str) -> str:
         default = fields[key].default
         plain = isinstance(default, str | int | float)
         shown = f"`{msgspec.json.encode(default).decode()}`" if plain else ""
-        rows.append((f"`{fields[key].encode_name}`", _TOML_TYPES.get(kind, kind), shown, said))
+        rows.append((f"`{fields[key].encode_name}`", _toml_type(kind), shown, said))
     return _table(("Key", "Type", "Default", "Meaning"), rows)
+
+
+def _toml_type(kind: str) -> str:
+    """What a type of ours is in TOML; a key that may be `None` may be left out."""
+    kind = re.sub(r"^Annotated\[(.*), msgspec\.Meta\(.*\)\]$", r"\1", kind.removesuffix(" | None"))
+    return "table" if kind.endswith("Requirement") else _TOML_TYPES.get(kind, kind)
 
 
 _TOML_TYPES = {
@@ -184,13 +221,18 @@ _TOML_TYPES = {
     "bool": "true or false",
     "tuple[str, ...]": "list of strings",
     "Severity": "severity",
-    "Severity | None": "severity",
+    "Days": "whole number",
+    "Digest": "digest",
+    "Names": "list of strings",
+    "tuple[Digest, ...]": "list of digests",
+    "tuple[Threshold, ...]": "array of tables",
     "datetime.date": "date",
     "Literal['allow', 'deny']": '`"allow"` or `"deny"`',
     "dict[str, RuleOverride]": "tables",
     "tuple[Waiver, ...]": "array of tables",
     "tuple[Identity, ...]": "array of tables",
     "Limits": "table",
+    "dict[str, Any]": "table",
 }
 
 
@@ -321,6 +363,9 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "waivers": _waivers,
     "identities": _identities,
     "overrides": _overrides,
+    "gate": _gate,
+    "gate-common": _gate_common,
+    "gate-decision": _gate_decision,
     "limits": _limits,
     "report": _report,
     "predicates": _predicates,

@@ -30,6 +30,8 @@ _ACTIONS = {
     "verify": "attestations that are there",
 }
 
+_REGISTRY = "oci://"
+
 
 def configure(parser: "Parser") -> None:
     add = parser.add_argument
@@ -39,7 +41,8 @@ def configure(parser: "Parser") -> None:
     add(
         "--output",
         metavar="FILE",
-        help="where the attestation goes (default: a file of its own in MODEL.attestations); - is standard output",
+        help="where the attestation goes (default: a file of its own in MODEL.attestations); - is standard output, and "
+        "oci:// attaches it to what a registry has under that name",
     )
     add("--follow-symlinks", action="store_true", help="let links stand for what they lead to, within the model")
     add("--jobs", type=positive, metavar="N", help="threads that hash, and processes that scan (default: the cores)")
@@ -163,7 +166,7 @@ def _attest(arguments: "argparse.Namespace") -> int:
 def _check_output(arguments: "argparse.Namespace") -> None:
     if not os.path.exists(arguments.model):
         raise UsageError(f"{arguments.model}: no such file or directory")
-    if arguments.output and arguments.output != "-":
+    if arguments.output and arguments.output != "-" and not arguments.output.startswith(_REGISTRY):
         terminal.check_writable(arguments.output)
         inside = os.path.join(os.path.realpath(arguments.model), "")
         if os.path.realpath(arguments.output).startswith(inside):
@@ -177,6 +180,8 @@ def _put(arguments: "argparse.Namespace", bundle: bytes) -> str:
     if arguments.output == "-":
         terminal.write(bundle.decode() + "\n", as_is=True)
         return ""
+    if arguments.output and arguments.output.startswith(_REGISTRY):
+        return _attached(bundle, arguments.output)
     if not arguments.output:
         return os.path.relpath(os.path.dirname(store(bundle, arguments.action, directory_of(arguments.model))))
     try:
@@ -185,6 +190,18 @@ def _put(arguments: "argparse.Namespace", bundle: bytes) -> str:
         raise UsageError(f"{arguments.output}: cannot be written: {error.strerror}") from None
     path: str = arguments.output
     return path
+
+
+def _attached(bundle: bytes, reference: str) -> str:
+    from garrison.core.errors import GarrisonError
+    from garrison.provenance.attestations.attaching import attach
+
+    try:
+        return attach(bundle, reference)
+    except UsageError:
+        raise
+    except GarrisonError as error:
+        raise UsageError(f"{reference}: {error}") from None
 
 
 def _scan(

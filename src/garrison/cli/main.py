@@ -20,6 +20,7 @@ COMMANDS = {
     "key": "make keys",
     "seal": "encrypt a file for those who may open it, in the age format",
     "open": "decrypt a sealed file, whole and unaltered or not at all",
+    "gate": "decide whether a model passes, from policy over what others signed about it",
     "rules": "list the rules",
     "explain": "say what a rule means, what an attacker does and how to fix it",
     "schema": "print the JSON schema of the report",

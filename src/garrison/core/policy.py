@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -100,6 +100,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What is asked of the packages in use."""
     identities: tuple[Identity, ...] = ()
     """Whose signatures count."""
+    gate: dict[str, Any] = {}
+    """What the evidence about a model must say before it passes `garrison gate`."""
     limits: Limits = Limits()
     """What the examination of one file may cost."""
 
@@ -138,6 +140,10 @@ def parse_policy(data: object) -> Policy:
         policy = msgspec.convert(data, Policy)
     except msgspec.ValidationError as error:
         raise UsageError(f"policy: {error}") from None
+    if policy.gate:
+        from garrison.core.gate_policy import gate_policy  # which few policies have, and takes its time to import
+
+        gate_policy(policy.gate)
     _check_names("rule", (*policy.rules, *(waiver.rule for waiver in policy.waivers)), rules)
     _check_names("format", (*policy.allowed_formats, *policy.denied_formats), formats)
     return policy

@@ -40,6 +40,14 @@ def remember(version: Version, path: str) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def highest(name: str, path: str) -> int:
+    """The highest version of a model that was seen; 0 where none was. Raises `Refused` if that cannot be told."""
+    try:
+        return _seen(path).get(name, 0)
+    except OSError as error:
+        raise Refused(f"{path}: what was seen cannot be read: {error.strerror}") from None
+
+
 @contextlib.contextmanager
 def _alone(path: str) -> Iterator[None]:
     with open(f"{path}.lock", "ab") as lock:

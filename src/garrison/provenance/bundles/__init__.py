@@ -9,7 +9,7 @@ DSSE envelope, as in-toto's tools write, is read too.
 """
 
 from garrison.provenance.bundles.keyless import KeylessSigner
-from garrison.provenance.bundles.opening import Opened, opened
+from garrison.provenance.bundles.opening import Opened, opened, opened_by_all
 from garrison.provenance.bundles.writing import Author, CertificateSigner, write
 
-__all__ = ["Author", "CertificateSigner", "KeylessSigner", "Opened", "opened", "write"]
+__all__ = ["Author", "CertificateSigner", "KeylessSigner", "Opened", "opened", "opened_by_all", "write"]

@@ -7,6 +7,7 @@
 3. The first that holds is whose bundle it is. What the bundle itself says of its signer decides nothing.
 """
 
+import contextlib
 import datetime
 import os
 from typing import TYPE_CHECKING
@@ -50,6 +51,19 @@ def opened(data: bytes, trust: Trust, *, now: datetime.datetime) -> Opened:
     if len(reasons) == 1:
         raise Refused(reasons[0])
     raise Refused(f"none of the {len(reasons)} trusted identities signed it: {'; '.join(reasons)}")
+
+
+def opened_by_all(data: bytes, trust: Trust, *, now: datetime.datetime) -> tuple[Opened, ...]:
+    """The same once for each of the trusted identities that signed it; empty where none did.
+
+    Raises `Refused` for what is no bundle, and `UsageError` if a file of an identity cannot be read.
+    """
+    bundle = read(data)
+    found = []
+    for identity in trust.identities:
+        with contextlib.suppress(Refused):
+            found.append(_signed_by(identity, bundle, trust.base, now))
+    return tuple(found)
 
 
 def _signed_by(identity: Identity, bundle: Bundle, base: str, now: datetime.datetime) -> Opened:
