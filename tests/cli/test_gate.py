@@ -138,6 +138,14 @@ def test_the_decision_is_attested(world: World) -> None:
     assert said()["predicate"]["verifiedLevels"] == ["FAILED"]
 
 
+def test_of_a_model_that_cannot_be_read_nothing_is_attested(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["key", "generate", "--output", "gate.key"]) == 0
+    (world.model / "link").symlink_to("/etc/passwd")
+    assert main(["gate", "digits", "--attest", "summary.json", "--key", "gate.key"]) == 1
+    captured = capsys.readouterr()
+    assert "nothing was attested" in captured.err and "DENIED" in captured.out and not Path("summary.json").exists()
+
+
 def test_versions_are_recorded_when_asked(world: World) -> None:
     world.policy["version"]["recorded"] = "seen.json"
     policy(world)

@@ -91,7 +91,7 @@ def _signer(arguments: "argparse.Namespace") -> "contextlib.AbstractContextManag
 
 
 def _attest(decision: "GateDecision", signer: "Author", arguments: "argparse.Namespace") -> None:
-    """Write the decision as a signed statement."""
+    """Write the decision as a signed statement; of a model that could not be read there is nothing to say."""
     import hashlib
 
     from garrison import __version__
@@ -99,6 +99,9 @@ def _attest(decision: "GateDecision", signer: "Author", arguments: "argparse.Nam
     from garrison.provenance.bundles import write
     from garrison.provenance.gate.verification import DecidedBy, summary
 
+    if decision.subject is None:
+        print("garrison: the model could not be read, so that nothing was attested", file=sys.stderr)
+        return
     path = arguments.policy or find_policy(".") or ""
     with open(path, "rb") as file:
         policy = DecidedBy(uri=f"file:{os.path.basename(path)}", sha256=hashlib.sha256(file.read()).hexdigest())

@@ -23,6 +23,8 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     """The file or the address that it is from."""
     sha256: str
     """Of the document that holds it."""
+    statement: str
+    """The SHA-256 of the statement itself, by which a policy can revoke it."""
     identity: str
     """Who signed it, as the policy calls them."""
     key: str

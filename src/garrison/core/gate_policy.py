@@ -130,6 +130,8 @@ class GatePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Who must approve of it."""
     version: VersionRequirement | None = None
     """How new it must be."""
+    revoked: tuple[Digest, ...] = ()
+    """Statements that count no more, by their SHA-256 as the decision gives it under `statement`: `sha256:…`."""
 
     def __post_init__(self) -> None:
         if not any((self.signature, self.scan, self.training, self.robustness, self.approvals, self.version)):

@@ -118,6 +118,11 @@ BROKEN: dict[str, tuple[str, Break, str]] = {
         lambda world: {"scan": world.said(scan(created=NOW + DAY, started=NOW + DAY), "ci")},
         "yet to come",
     ),
+    "begun in the past and said in the future": (
+        "scan",
+        lambda world: {"scan": world.said(scan(created=NOW + DAY), "ci")},
+        "yet to come",
+    ),
     "expired": ("scan", lambda world: {"scan": world.said(scan(expires=NOW), "ci")}, "it expired"),
     "by an old version": (
         "scan",
@@ -388,6 +393,30 @@ def test_measurements_on_too_few_samples_or_other_data_do_not_do(world: World) -
     threshold["samples"] = 1000
     threshold["dataset"] = f"sha256:{OTHER_DATASET}"
     assert "no measurement" in why(world.only("robustness"))
+
+
+def test_what_is_measured_may_stand_on_several_cards(world: World) -> None:
+    """Of each bound the newest card counts that says something of it."""
+    accuracy = {"metric": "accuracy", "minimum": 0.5}
+    world.policy["robustness"]["thresholds"].append(accuracy)
+    plain = measurement(name="accuracy", attack="", norm=None, epsilon=None)
+    world.evidence["accuracy"] = world.said(card(plain, created=NOW), "lab")
+    world.evidence["other"] = world.said(card(measurement(name="loss"), created=NOW), "lab")
+    decision = world.only("robustness")
+    assert decision.met and [one.place for one in decision.evidence] == ["robustness", "accuracy"]
+    assert why(decision) == "other: it says nothing of what is asked for"
+    world.evidence["accuracy"] = world.said(card(msgspec.structs.replace(plain, value=0.4), created=NOW), "lab")
+    assert "accuracy: accuracy is 0.4, below 0.5" in why(world.only("robustness"))
+
+
+def test_what_the_policy_has_revoked_does_not_count(world: World) -> None:
+    (approved,) = [one for one in world.only("approvals").evidence if one.place == "ada"]
+    world.policy["revoked"] = [f"sha256:{approved.statement}"]
+    decision = world.decide()
+    assert not decision.allowed and [one.reason for one in decision.unused] == ["the policy has revoked it"]
+    # The same statement in another document is the same statement.
+    world.evidence["ada"] = (world.evidence["ada"] or b"").replace(b'"keyid":""', b'"keyid":"x"')
+    assert [one.reason for one in world.decide().unused] == ["the policy has revoked it"]
 
 
 def test_two_keys_of_one_name_are_one_person(world: World) -> None:

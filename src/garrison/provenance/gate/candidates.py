@@ -54,6 +54,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     sha256: str
     """Of the piece of evidence."""
+    statement: str
+    """The SHA-256 of the statement in it, which whoever copies it cannot change."""
     kind: Kind
     signatories: tuple[Signatory, ...]
     predicate: AnyPredicate | Manifest
@@ -75,15 +77,18 @@ def candidate(piece: Piece, trust: Trust, now: datetime.datetime) -> Candidate:
         raise Refused("signed by nobody whom the policy knows")
     payload, payload_type = signed[0].payload, signed[0].payload_type
     signatories = tuple(one.signatory for one in signed)
-    sha256 = hashlib.sha256(piece.data).hexdigest()
+    sha256, statement_digest = (hashlib.sha256(data).hexdigest() for data in (piece.data, payload))
     if payload_type != IN_TOTO:
         raise Refused(f"what is signed is {payload_type[:100]!r} and no statement")
     if _predicate_type(payload) in (model_statement.PREDICATE, release_0_2.PREDICATE):
-        manifest = model_statement.read(payload, payload_type)
         found = Candidate(
-            place=piece.place, sha256=sha256, kind="signature", signatories=signatories, predicate=manifest
+            place=piece.place,
+            sha256=sha256,
+            statement=statement_digest,
+            kind="signature",
+            signatories=signatories,
+            predicate=model_statement.read(payload, payload_type),
         )
-        said = None
     else:
         statement = parsed(payload)
         predicate = predicate_of(statement.predicate_type, statement.predicate)
@@ -92,13 +97,13 @@ def candidate(piece: Piece, trust: Trust, now: datetime.datetime) -> Candidate:
         found = Candidate(
             place=piece.place,
             sha256=sha256,
+            statement=statement_digest,
             kind=_KINDS[type(predicate)],
             signatories=signatories,
             predicate=predicate,
             subjects=statement.subject,
         )
-        said = predicate.started if isinstance(predicate, Scan) else predicate.created
-    return _dated(found, said, now)
+    return _dated(found, now)
 
 
 class _Type(msgspec.Struct, frozen=True, rename="camel"):
@@ -112,27 +117,35 @@ def _predicate_type(payload: bytes) -> str:
         raise Refused(f"statement: {error}") from None
 
 
-def _dated(found: Candidate, said: datetime.datetime | None, now: datetime.datetime) -> Candidate:
+def _dated(found: Candidate, now: datetime.datetime) -> Candidate:
     """The candidate with its time, or with the reason why that refuses it."""
-    witnesses = [one.time for one in found.signatories if one.time is not None]
-    witness = datetime.datetime.fromtimestamp(min(witnesses), datetime.UTC) if witnesses else None
+    said = _times(found.predicate)
+    signed = [one.time for one in found.signatories if one.time is not None]
+    witnessed = [datetime.datetime.fromtimestamp(one, datetime.UTC) for one in signed]
     expires = None if isinstance(found.predicate, Manifest) else found.predicate.expires
     refused = ""
-    if said is not None and said > now + SKEW:
-        refused = f"it says that it is from {_shown(said)}, which is yet to come"
-    elif witness is not None and witness > now + SKEW:
-        refused = f"it was signed at {_shown(witness)}, which is yet to come"
-    elif said is not None and witness is not None and said > witness + SKEW:
-        refused = f"it says that it is from {_shown(said)}, and was signed before that, at {_shown(witness)}"
+    if said and max(said) > now + SKEW:
+        refused = f"it says that it is from {_shown(max(said))}, which is yet to come"
+    elif witnessed and max(witnessed) > now + SKEW:
+        refused = f"it was signed at {_shown(max(witnessed))}, which is yet to come"
+    elif said and witnessed and max(said) > min(witnessed) + SKEW:
+        refused = f"it says that it is from {_shown(max(said))}, and was signed before, at {_shown(min(witnessed))}"
     elif expires is not None and expires <= now:
         refused = f"it expired at {_shown(expires)}"
-    times = [one for one in (said, witness) if one is not None]
     return msgspec.structs.replace(
         found,
-        time=min(times).astimezone(datetime.UTC) if times else None,
-        witnessed=witness is not None,
+        time=min([*said, *witnessed]).astimezone(datetime.UTC) if said or witnessed else None,
+        witnessed=bool(witnessed),
         refused=refused,
     )
+
+
+def _times(predicate: AnyPredicate | Manifest) -> list[datetime.datetime]:
+    """All times that a statement says it is from."""
+    if isinstance(predicate, Manifest):
+        return []
+    times = [predicate.created, predicate.started if isinstance(predicate, Scan) else None]
+    return [time for time in times if time is not None]
 
 
 def _shown(time: datetime.datetime) -> str:

@@ -23,6 +23,7 @@ from garrison.provenance.gate.subjects import Model
 from garrison.provenance.trust import Refused, Trust, kind_of
 
 SCHEMA_VERSION = "1.0"
+_REQUIREMENTS = ("signature", "scan", "training", "robustness", "approvals", "version")
 
 
 def decide(
@@ -45,7 +46,7 @@ def decide(
     if not os.path.exists(model):
         raise UsageError(f"{model}: no such file or directory")
     _check(policy, identities)
-    candidates, unused = _candidates(evidence, _kinds(policy), Trust(identities=tuple(identities), base=base), now)
+    candidates, unused = _candidates(evidence, policy, Trust(identities=tuple(identities), base=base), now)
     held = Model(model, policy.signature.ignored if policy.signature else (), **reading)
     candidates = held.told_apart(candidates)
     decisions = _judged(policy, candidates, base, now)
@@ -66,7 +67,7 @@ def _check(policy: GatePolicy, identities: Sequence[Identity]) -> None:
     known = {identity.name for identity in identities}
     for identity in identities:
         kind_of(identity)
-    for name in ("signature", "scan", "training", "robustness", "approvals", "version"):
+    for name in _REQUIREMENTS:
         requirement = getattr(policy, name)
         for signer in requirement.signed_by if requirement else ():
             if signer not in known:
@@ -75,16 +76,17 @@ def _check(policy: GatePolicy, identities: Sequence[Identity]) -> None:
 
 def _kinds(policy: GatePolicy) -> set[str]:
     """The kinds of statements that something asks for; who the author is, signatures and training tell."""
-    kinds = {name for name in policy.__struct_fields__ if getattr(policy, name)}
+    kinds = {name for name in _REQUIREMENTS if getattr(policy, name)}
     return kinds | ({"signature", "training"} if policy.approvals else set())
 
 
 def _candidates(
     evidence: Iterable[Piece | PassedOver],
-    kinds: set[str],
+    policy: GatePolicy,
     trust: Trust,
     now: datetime.datetime,
 ) -> tuple[list[Candidate], list[PassedOver]]:
+    kinds, revoked = _kinds(policy), frozenset(policy.revoked)
     found: list[Candidate] = []
     unused: list[PassedOver] = []
     for piece in bounded(evidence):
@@ -96,7 +98,9 @@ def _candidates(
         except Refused as reason:
             unused.append(PassedOver(place=piece.place, reason=str(reason)))
             continue
-        if one.kind in kinds:
+        if f"sha256:{one.statement}" in revoked:
+            unused.append(PassedOver(place=piece.place, reason="the policy has revoked it"))
+        elif one.kind in kinds:
             found.append(one)
         else:
             unused.append(PassedOver(place=piece.place, reason=f"the policy asks for no {one.kind}"))

@@ -28,17 +28,22 @@ class Eligible(msgspec.Struct):
 
     def keep_newest(self) -> None:
         """Of each signatory only the newest statements."""
-        newest: dict[str, datetime.datetime] = {}
-        for one in self.counted:
-            for signatory in one.signatories:
-                newest[signatory.identity] = max(newest.get(signatory.identity, _time(one)), _time(one))
-        self.leave_out(
-            lambda one: (
-                ""
-                if any(_time(one) == newest[signatory.identity] for signatory in one.signatories)
-                else f"{one.signatories[0].identity} has said something newer"
-            )
-        )
+        kept = newest(self.counted)
+        self.leave_out(lambda one: "" if one in kept else newer_is_there(one))
+
+
+def newest(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Of each signatory the newest, and all that are as new."""
+    times: dict[str, datetime.datetime] = {}
+    for one in candidates:
+        for signatory in one.signatories:
+            times[signatory.identity] = max(times.get(signatory.identity, _time(one)), _time(one))
+    return [one for one in candidates if any(_time(one) == times[signatory.identity] for signatory in one.signatories)]
+
+
+def newer_is_there(one: Candidate) -> str:
+    """Why a statement does not count beside a newer one."""
+    return f"{one.signatories[0].identity} has said something newer"
 
 
 def eligible(asked: Requirement, kind: str, candidates: Iterable[Candidate]) -> Eligible:
@@ -87,6 +92,7 @@ def decided(
             Counted(
                 place=one.place,
                 sha256=one.sha256,
+                statement=one.statement,
                 identity=signatory.identity,
                 key=signatory.subject,
                 time=one.time,

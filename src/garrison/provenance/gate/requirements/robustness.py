@@ -9,7 +9,16 @@ from garrison.core.gate_decision import RequirementDecision
 from garrison.core.gate_policy import RobustnessRequirement, Threshold
 from garrison.provenance.attestations.predicates import Measurement, Robustness
 from garrison.provenance.gate.candidates import Candidate
-from garrison.provenance.gate.requirements.judging import by, counted_days, decided, eligible, nobody, too_old
+from garrison.provenance.gate.requirements.judging import (
+    by,
+    counted_days,
+    decided,
+    eligible,
+    newer_is_there,
+    newest,
+    nobody,
+    too_old,
+)
 
 KIND = "robustness"
 _CLOSE = 0.01
@@ -17,13 +26,25 @@ _CLOSE = 0.01
 
 
 def judge(asked: RobustnessRequirement, candidates: Sequence[Candidate], now: datetime.datetime) -> RequirementDecision:
+    """Of each bound the newest cards of each signatory that say something of it count."""
     found = eligible(asked, KIND, candidates)
     found.leave_out(lambda one: too_old(one, asked.max_days, now))
-    found.keep_newest()
-    reasons = [f"{one.place}: {reason}" for one in found.counted for reason in _against(asked, _card(one))]
-    if not found.counted:
-        reasons = [nobody(found, "robustness card")]
+    reasons = [] if found.counted else [nobody(found, "robustness card")]
+    used: list[Candidate] = []
+    for threshold in asked.thresholds if found.counted else ():
+        cards = newest([one for one in found.counted if _fitting(threshold, _card(one))])
+        if not cards:
+            reasons.append(f"no measurement of {_described(threshold)}")
+        reasons += [f"{one.place}: {reason}" for one in cards for reason in _against(threshold, _card(one))]
+        used += cards
+    found.leave_out(lambda one: "" if one in used else _unused(asked, one))
     return decided(KIND, _wording(asked), found, reasons, lambda one: _says(asked, _card(one)))
+
+
+def _unused(asked: RobustnessRequirement, one: Candidate) -> str:
+    if any(_fitting(threshold, _card(one)) for threshold in asked.thresholds):
+        return newer_is_there(one)
+    return "it says nothing of what is asked for"
 
 
 def _card(one: Candidate) -> Robustness:
@@ -31,18 +52,18 @@ def _card(one: Candidate) -> Robustness:
     return one.predicate
 
 
-def _against(asked: RobustnessRequirement, card: Robustness) -> Iterator[str]:
-    for threshold in asked.thresholds:
-        fitting = [one for one in card.measurements if _fits(threshold, one, card)]
-        if not fitting:
-            yield f"no measurement of {_described(threshold)}"
-        for one in fitting:
-            if threshold.minimum is not None and one.value < threshold.minimum:
-                yield f"{one.name}{_under(one)} is {one.value:g}, below {threshold.minimum:g}"
-            if threshold.maximum is not None and one.value > threshold.maximum:
-                yield f"{one.name}{_under(one)} is {one.value:g}, above {threshold.maximum:g}"
-            if one.samples < threshold.samples:
-                yield f"{one.name}{_under(one)} is of {one.samples:,} samples, fewer than {threshold.samples:,}"
+def _against(threshold: Threshold, card: Robustness) -> Iterator[str]:
+    for one in _fitting(threshold, card):
+        if threshold.minimum is not None and one.value < threshold.minimum:
+            yield f"{one.name}{_under(one)} is {one.value:g}, below {threshold.minimum:g}"
+        if threshold.maximum is not None and one.value > threshold.maximum:
+            yield f"{one.name}{_under(one)} is {one.value:g}, above {threshold.maximum:g}"
+        if one.samples < threshold.samples:
+            yield f"{one.name}{_under(one)} is of {one.samples:,} samples, fewer than {threshold.samples:,}"
+
+
+def _fitting(threshold: Threshold, card: Robustness) -> list[Measurement]:
+    return [one for one in card.measurements if _fits(threshold, one, card)]
 
 
 def _fits(threshold: Threshold, one: Measurement, card: Robustness) -> bool:
@@ -90,4 +111,4 @@ def _wording(asked: RobustnessRequirement) -> str:
 
 def _says(asked: RobustnessRequirement, card: Robustness) -> str:
     fitting = [one for one in card.measurements if any(_fits(threshold, one, card) for threshold in asked.thresholds)]
-    return "; ".join(f"{one.name}{_under(one)} {one.value:g}" for one in fitting[:5]) or "nothing that is asked for"
+    return "; ".join(f"{one.name}{_under(one)} {one.value:g}" for one in fitting[:5])
