@@ -14,9 +14,11 @@ from garrison.provenance.trust import Refused
 
 T = TypeVar("T")
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""One that is not closed matches too: were it looked for again at each quote within it, the time would be quadratic."""
 _STRUCTURE_BYTES = 32 << 20
-"""The most that may stand outside of strings: what makes objects, of which each costs tens of bytes of memory."""
+"""The most that may stand outside of strings, their quotes included: what makes objects, of which each costs tens of
+bytes of memory."""
 
 
 def decoded(data: bytes, kind: type[T], what: str, *, most: int, structure: int = _STRUCTURE_BYTES) -> T:
@@ -27,7 +29,7 @@ def decoded(data: bytes, kind: type[T], what: str, *, most: int, structure: int 
     """
     if len(data) > most:
         raise Refused(f"{what}: more than {most:,} bytes")
-    if len(_STRING.sub(b"", data)) > structure:
+    if _exceeds(data, structure):
         raise Refused(f"{what}: more than {structure:,} bytes of JSON outside of strings")
     try:
         json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
@@ -36,6 +38,17 @@ def decoded(data: bytes, kind: type[T], what: str, *, most: int, structure: int 
         raise Refused(f"{what}: JSON nested too deep") from None
     except ValueError as error:  # of json, of msgspec and of what is no UTF-8
         raise Refused(f"{what}: {error}") from None
+
+
+def _exceeds(data: bytes, structure: int) -> bool:
+    """Whether more stands outside of strings; no more is looked at than tells."""
+    outside = end = 0
+    for string in _STRING.finditer(data):
+        outside += string.start() - end + 2
+        end = string.end()
+        if outside > structure:
+            return True
+    return outside + len(data) - end > structure
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -158,6 +158,7 @@ WRONG = {
     "a key twice, escaped": lambda b: b.replace(b'"keyid":""', rb'"keyid":"","key\u0069d":""'),
     "deep": lambda b: b'{"mediaType":' + b"[" * 100_000,
     "NaN": lambda b: changed(b, "verificationMaterial", "tlogEntries", to=[float("nan")]),
+    "too many strings": lambda b: b'{"mediaType":' + b'"' * 3_000_000,
     "too much structure": lambda b: changed(b, "verificationMaterial", "tlogEntries", to=[0] * 600_000),
 }
 
