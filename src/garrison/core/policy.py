@@ -67,8 +67,9 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     authorities: str = ""
     """A file with the certificates in PEM that an authority's chains end in."""
     subject: str = ""
-    """A shell pattern over the names in the certificate: its subject alternative names (an e-mail address, a URI, a
-    host), or else its common name. Required with `authorities` and `issuer`."""
+    """A pattern (`*`, `?`) over the names in the certificate: its subject alternative names, or else its common name.
+    One with a colon is for URIs, another with an at sign for e-mail addresses, any other for hosts. Required with
+    `authorities` and `issuer`."""
     issuer: str = ""
     """With Sigstore: the OpenID provider that knows the account."""
     trusted_root: str = ""

@@ -14,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
 from garrison.provenance.bundles import CertificateSigner, Opened, opened, write
+from garrison.provenance.bundles.certificates import matching_name
 from garrison.provenance.keys import KeySigner
 from garrison.provenance.trust import Refused, Trust
 from tests.provenance.authorities import BEGIN, END, NOBODY_S, NOW, SIGNING, Holder, authority, email, key_usage
@@ -227,6 +228,46 @@ def test_names_are_matched_as_they_stand(pattern: str, holds: bool, tmp_path: Pa
     else:
         with pytest.raises(Refused):
             found(data, tmp_path, subject=pattern)
+
+
+MAIL, URI, HOST = x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName
+
+
+@pytest.mark.parametrize(
+    "name, pattern, holds",
+    [
+        (URI("alice@example.com"), "alice@example.com", False),
+        (HOST("alice@example.com"), "alice@example.com", False),
+        (URI("https://elsewhere/a@example.com"), "*@example.com", False),
+        (URI("host.example.com"), "host.example.com", False),
+        (MAIL("host.example.com"), "host.example.com", False),
+        (MAIL("a@host.example.com"), "*.example.com", False),
+        (HOST("host.example.com"), "*.example.com", True),
+        (URI("https://example.com/a@b"), "https://example.com/*", True),
+        (MAIL("alice@example.com"), "*", True),
+        (URI("https://example.com/a"), "*", True),
+        (MAIL("robot[bot]@example.com"), "robot[bot]@example.com", True),
+        (MAIL("robotb@example.com"), "robot[bot]@example.com", False),
+        (MAIL("alice@example.com"), "[a-z]*@example.com", False),
+        (MAIL("alice@example.com"), "", False),
+    ],
+)
+def test_a_name_counts_as_what_it_is(name: x509.GeneralName, pattern: str, holds: bool) -> None:
+    holder = ROOT.signer("", extensions=[(x509.SubjectAlternativeName([name]), False)])
+    if holds:
+        assert matching_name(holder.certificate, pattern) == name.value
+    else:
+        with pytest.raises(Refused):
+            matching_name(holder.certificate, pattern)
+
+
+@pytest.mark.parametrize("limits", [([MAIL("example.org")], None), ([HOST("example.org")], None), (None, [HOST("a")])])
+def test_below_an_authority_with_limits_no_common_name_counts(limits: Any, tmp_path: Path) -> None:
+    limited = ROOT.authority("limited", [(x509.NameConstraints(*limits), True)])
+    key = ec.generate_private_key(ec.SECP256R1())
+    holder = Holder("alice@example.com", key, limited, extensions=[(SIGNING, False)])
+    with pytest.raises(Refused, match="limits"):
+        found(bundle(holder), tmp_path)
 
 
 def test_the_common_name_counts_only_where_there_is_no_other(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ critical extensions that nobody knows), with what signing asks for in place of w
 3. All are valid at the given time, the authority included: nobody has witnessed that the signature is any older.
 4. The first one's names (RFC 5280, 4.2.1.6: subject alternative names; without them the common name) have the one that
    is asked for. Which root vouches for it is for the user to say: those of the web are never meant.
+5. A name counts as what it is: an e-mail address in the place of a URI is nobody's, and a pattern for addresses matches
+   no URI. An authority that may name only some is limited in each kind by itself (4.2.1.10), and in common names not
+   at all, so that below it those do not count.
 
 Revocation is not checked, since no list travels with a bundle: an authority's file that no longer lists a certificate,
 or an identity that leaves the policy, is how one is taken back.
@@ -46,8 +49,8 @@ class Vouched(NamedTuple):
 def vouched(chain: "Sequence[bytes]", authorities: str, pattern: str, now: datetime.datetime) -> Vouched:
     """The first certificate's key, for whoever has the name.
 
-    `chain` is in DER, the signer's first; `authorities` is a file of certificates in PEM; `pattern` is a shell pattern.
-    Raises `Refused`, and `UsageError` for authorities that cannot be read.
+    `chain` is in DER, the signer's first; `authorities` is a file of certificates in PEM; `pattern` is one for
+    `matching_name`. Raises `Refused`, and `UsageError` for authorities that cannot be read.
     """
     roots = _certificates_in(authorities)
     if not chain:
@@ -82,31 +85,53 @@ def _vouched(
         .build_client_verifier()
     )
     try:
-        verifier.verify(first, rest)
+        above = verifier.verify(first, rest).chain[1:]
     except verification.VerificationError as error:
         raise Refused(f"the certificate of {_named(first)}: {error}") from None
+    if not _has(first, x509.SubjectAlternativeName) and any(_has(one, x509.NameConstraints) for one in above):
+        raise Refused(f"the certificate of {_named(first)} has no name that its authority's limits would hold for")
     return Vouched(key, matching_name(first, pattern), first.issuer.rfc4514_string())
 
 
+def _has(certificate: "x509.Certificate", extension: "type[x509.ExtensionType]") -> bool:
+    return any(isinstance(one.value, extension) for one in certificate.extensions)
+
+
 def matching_name(certificate: "x509.Certificate", pattern: str) -> str:
-    """The first of its names that a shell pattern matches. Raises `Refused`."""
+    """The first of its names that a pattern matches, in which `*` stands for anything and `?` for any character.
+
+    A pattern with a colon is for URIs, another with an at sign for e-mail addresses, any other for hosts; one of
+    nothing but `*` and `?` is for all, and a common name may be anything. Raises `Refused`.
+    """
     names = names_of(certificate)
-    for name in names:
-        if fnmatch.fnmatchcase(name, pattern):
+    asked = _kind_of(pattern) if pattern.strip("*?") else ""
+    wanted = pattern.replace("[", "[[]")  # which in a name is a bracket, as in `robot[bot]`, and no set of characters
+    for name, kind in names:
+        if (not kind or not asked or kind == asked) and fnmatch.fnmatchcase(name, wanted):
             return name
-    raise Refused(f"the certificate is of {', '.join(map(repr, names)) or 'nobody'}, and not of {pattern!r}")
+    told = ", ".join(repr(name) for name, _ in names)
+    raise Refused(f"the certificate is of {told or 'nobody'}, and not of {pattern!r}")
 
 
-def names_of(certificate: "x509.Certificate") -> list[str]:
-    """Its subject alternative names that are text; its common name if it has none."""
+def names_of(certificate: "x509.Certificate") -> list[tuple[str, str]]:
+    """Its subject alternative names that are addresses, URIs or hosts and look it, each with its kind.
+
+    Its common name if it has none, without a kind.
+    """
     from cryptography import x509
 
     try:
         alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        return [str(name.value) for name in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-    kinds = (x509.RFC822Name, x509.UniformResourceIdentifier, x509.DNSName)
-    return [name.value for name in alternatives if isinstance(name, kinds)]
+        return [(str(name.value), "") for name in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    kinds = {x509.RFC822Name: "address", x509.UniformResourceIdentifier: "URI", x509.DNSName: "host"}
+    found = [(name.value, kinds[type(name)]) for name in alternatives if type(name) in kinds]
+    return [(name, kind) for name, kind in found if _kind_of(name) == kind]
+
+
+def _kind_of(name: str) -> str:
+    """What a name can only be, or what a pattern can only be for."""
+    return "URI" if ":" in name else "address" if "@" in name else "host"
 
 
 def supported_key(certificate: "x509.Certificate") -> "PublicKey":

@@ -3,7 +3,7 @@
 What is checked, `sigstore`'s own verifier checks, offline: the chain to the instance's authority at a time that the log
 or a timestamp authority tells, the certificate's entry in the certificate log, the signature, and that the log has it
 (https://docs.sigstore.dev/about/security/, and the numbered steps of `sigstore.verify.verifier`). The account's name is
-matched here as a shell pattern, and then given to it as it stands; the provider must be the one that is trusted.
+matched here as a pattern, and then given to it as it stands; the provider must be the one that is trusted.
 """
 
 import os
