@@ -1,6 +1,7 @@
 """Whose signatures count: what a user or a policy trusts, and who a signature turned out to be from."""
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -12,8 +13,15 @@ if TYPE_CHECKING:
     from garrison.provenance.keys import PublicKey
 
 
+_REASON = 4000
+"""Characters. Reasons repeat what was refused, and that may have names of any length."""
+
+
 class Refused(GarrisonError):
     """A signature, a statement or a sealed file that does not hold; the text says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason if len(reason) <= _REASON else f"{reason[: _REASON - 1]}…")
 
 
 class Signatory(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +36,10 @@ class Signatory(msgspec.Struct, frozen=True, kw_only=True):
     """The certificate's issuer; with Sigstore the OpenID provider."""
     time: float | None = None
     """When it was signed, in seconds since 1970, by a witness other than the signer; `None` where none tells."""
+
+
+_NAMED = re.compile(r"[^\W_](?!\w*:)")
+"""A letter or a digit that is not of a URI's scheme, as in `*@*` or `https://*` none is."""
 
 
 class Trust(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +63,7 @@ def kind_of(identity: Identity) -> Literal["key", "certificate", "sigstore"]:
         raise UsageError(f"identity {identity.name!r}: one of public-key, authorities and issuer must be given")
     if (kinds[0] != "key") != bool(identity.subject):
         raise UsageError(f"identity {identity.name!r}: subject belongs to authorities and to issuer, which require it")
-    if kinds[0] == "sigstore" and not identity.subject.strip("*?"):
+    if kinds[0] == "sigstore" and not _NAMED.search(identity.subject):
         raise UsageError(f"identity {identity.name!r}: {identity.subject!r} is anyone who has an account there")
     if identity.trusted_root and kinds[0] != "sigstore":
         raise UsageError(f"identity {identity.name!r}: trusted-root belongs to issuer")

@@ -217,3 +217,24 @@ def test_signatures_of_release_0_2(trust: Trust) -> None:
         else:
             with pytest.raises(Refused):
                 opened(bundle, trust, now=NOW)
+
+
+def test_a_text_without_an_end_is_refused_at_once(trust: Trust) -> None:
+    with pytest.raises(Refused, match="Unterminated"):
+        opened(b'"' + b'\\"' * 5_000_000, trust, now=NOW)
+
+
+@pytest.mark.parametrize(
+    "document", ['{{"{0}": 1, "{0}": 2}}', '{{"mediaType": "", "{0}": 2}}', '{{"mediaType": "{0}"}}']
+)
+def test_a_reason_is_not_as_long_as_what_is_refused(document: str, trust: Trust) -> None:
+    with pytest.raises(Refused) as error:
+        opened(document.format("k" * 100_000).encode(), trust, now=NOW)
+    assert len(str(error.value)) <= 4000
+
+
+@pytest.mark.parametrize("subject", ["*", "?*", "*@*", "https://*", "*:*", "*@*.*", "-*"])
+def test_whoever_has_an_account_is_nobody(subject: str, tmp_path: Path) -> None:
+    identity = Identity(name="all", issuer="https://example.com", subject=subject)
+    with pytest.raises(UsageError, match="anyone"):
+        opened(write(PAYLOAD, SIGNER), Trust(identities=(identity,)), now=NOW)
