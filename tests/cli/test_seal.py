@@ -162,3 +162,13 @@ def test_an_interrupt_does_not_wait_for_a_pipe(folder: Path) -> None:
         said = process.communicate(timeout=30)[1]
     assert (process.returncode, said) == (130, b"garrison: interrupted\n")
     assert sorted(os.listdir(folder)) == before
+
+
+@pytest.mark.parametrize("path", [".", "..", "./", "model/.", "/"])
+def test_a_directory_without_a_name_of_its_own(folder: Path, capsys: pytest.CaptureFixture[str], path: str) -> None:
+    (folder / "model").unlink()
+    (folder / "model").mkdir()
+    before = sorted(os.listdir(folder))
+    assert main(["seal", path, "-r", str(KEY.recipient)]) == 2
+    assert "name the output" in capsys.readouterr().err
+    assert sorted(os.listdir(folder)) == before

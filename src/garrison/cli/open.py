@@ -59,7 +59,7 @@ def run(arguments: "argparse.Namespace") -> int:
         ):
             unseal(source, target, _identities(arguments, sessions))
     except Refused as error:
-        rest = "; what was written before is only its beginning" if output == "-" else ""
+        rest = "; if anything was written before, it is only its beginning" if output == "-" else ""
         print(f"refused: {printable(path)}: {printable(str(error))}{rest}", file=sys.stderr)
         return exits.DENIED
     return exits.PASSED

@@ -63,6 +63,8 @@ def _input(path: str) -> "contextlib.AbstractContextManager[BinaryIO]":
 def _default(path: str) -> str:
     if path == "-":
         return "-"
+    if os.path.basename(path.rstrip(os.sep)) in ("", os.curdir, os.pardir):
+        raise UsageError(f"{path}: has no name of its own, so name the output with -o")
     return f"{path.rstrip(os.sep) or path}.tar.age" if os.path.isdir(path) else f"{path}.age"
 
 

@@ -1,11 +1,14 @@
 """Directories as archives: they come back as they were, and no archive writes outside its directory."""
 
+import contextlib
 import io
 import os
 import shutil
 import stat
 import subprocess
 import tarfile
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +122,51 @@ def test_what_is_too_deep_is_refused(tmp_path: Path) -> None:
     (tmp_path / "/".join("d" * 66)).mkdir(parents=True)
     with pytest.raises(UsageError, match="deep"):
         packed(tmp_path)
+
+
+def test_what_is_packed_can_be_unpacked_however_deep(tmp_path: Path) -> None:
+    place = tmp_path / "in" / "/".join("d" * 63)
+    place.mkdir(parents=True)
+    (place / "file").write_bytes(b"x")
+    unpack(packed(tmp_path / "in"), tmp_path / "out")
+    assert tree(tmp_path / "out") == tree(tmp_path / "in")
+    (place / "deeper").mkdir()
+    (place / "deeper" / "file").write_bytes(b"x")
+    with pytest.raises(UsageError, match="deep"):
+        packed(tmp_path / "in")
+
+
+def test_what_is_packed_can_be_unpacked_however_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_MEMBERS", 3)
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        (tmp_path / "in" / (str(number) + "n" * 200)).touch()  # names that take headers of their own
+    unpack(packed(tmp_path / "in"), tmp_path / "out")
+    (tmp_path / "in" / "one").touch()
+    with pytest.raises(UsageError, match="more than 3"):
+        packed(tmp_path / "in")
+
+
+def test_what_is_still_written_after_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    files = archive(*((f"{number}", b"", {}) for number in range(5000)))
+    writer: list[threading.Thread] = []
+
+    def write(target: io.RawIOBase) -> None:
+        with contextlib.suppress(ValueError):
+            target.write(files)
+
+    def interrupted() -> None:
+        with unpacking(str(tmp_path / "model")) as target:
+            writer.append(threading.Thread(target=write, args=(target,)))
+            writer[0].start()
+            while not any(tmp_path.glob("*.part/100")):
+                time.sleep(0.001)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    writer[0].join()
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("change", [b"", b"longer than before", b"equal"])

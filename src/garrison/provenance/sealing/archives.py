@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 import tarfile
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -28,7 +29,7 @@ _RECORDS = 1 << 16
 """The longest extended header; nothing but a name and a size is taken from it."""
 _MEMBERS = 1_000_000
 _DEPTH = 64
-"""Directories inside directories."""
+"""Parts of a name, the last of which may be a directory's."""
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
@@ -44,6 +45,7 @@ class Packed(io.RawIOBase):
         if not os.path.isdir(self._root):
             raise UsageError(f"{directory}: no directory")
         self._held = memoryview(b"")
+        self._members = 0
         self._parts = self._written()
 
     def readable(self) -> bool:
@@ -66,8 +68,6 @@ class Packed(io.RawIOBase):
         yield bytes(2 * _BLOCK)
 
     def _directory(self, name: str, depth: int) -> Iterator[bytes]:
-        if depth > _DEPTH:
-            raise UsageError(f"{name}: more than {_DEPTH} directories deep")
         try:
             entries = sorted(os.listdir(os.path.join(self._root, name)))
         except OSError as error:
@@ -77,6 +77,12 @@ class Packed(io.RawIOBase):
 
     def _member(self, name: str, depth: int) -> Iterator[bytes]:
         path = os.path.join(self._root, name)
+        # What is sealed here shall be unpacked here.
+        self._members += 1
+        if self._members > _MEMBERS:
+            raise UsageError(f"{self._root}: more than {_MEMBERS:,} files and directories")
+        if depth >= _DEPTH:
+            raise UsageError(f"{path}: more than {_DEPTH - 1} directories deep")
         try:
             mode = os.lstat(path).st_mode
             if stat.S_ISDIR(mode):
@@ -166,14 +172,18 @@ class _Unpacked(io.RawIOBase):
         self._records: dict[str, str] = {}
         self._members = 0
         self._ended = False
+        self._lock = threading.Lock()
+        """Held while something is written, so that nothing is any more once `close` has returned."""
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        with memoryview(data) as given:
+        with memoryview(data) as given, self._lock:
             rest = given
             while rest:
+                if self.closed:
+                    raise ValueError("closed")
                 rest = rest[self._taken(rest) :]
             return given.nbytes
 
@@ -212,15 +222,15 @@ class _Unpacked(io.RawIOBase):
             member = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
             raise Refused("what is sealed is no tar archive, or a broken one") from None
-        self._members += 1
-        if self._members > _MEMBERS:
-            raise Refused(f"the archive in it has more than {_MEMBERS} members")
         if member.type in _EXTENDED:
             if not 0 < member.size <= _RECORDS or self._records:
                 raise Refused("the archive in it has an extended header that is not taken")
             self._extended, self._kind = bytearray(), member.type
             self._left, self._padding = member.size, -member.size % _BLOCK
             return
+        self._members += 1
+        if self._members > _MEMBERS:
+            raise Refused(f"the archive in it has more than {_MEMBERS} members")
         name = self._records.get("path", member.name)
         size = int(self._records.get("size", member.size))
         self._records = {}
@@ -280,9 +290,11 @@ class _Unpacked(io.RawIOBase):
             raise Refused("the archive in it breaks off")
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
         super().close()
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
 
 @contextlib.contextmanager
