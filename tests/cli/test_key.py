@@ -58,3 +58,23 @@ def test_what_does_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["key", "generate", "--pkcs11", "pkcs11:token=a?module-path=/a", *output]) == 2
     assert "own tools" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_no_half_of_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        assert main(["key", "generate", "-o", str(tmp_path / "key")]) == 2
+    assert not list(tmp_path.iterdir())
+    assert main(["key", "generate", "-o", str(tmp_path / "key")]) == 0
+
+
+def test_a_passphrase_that_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GARRISON_PASSPHRASE", "x" * 1024)
+    assert main(["key", "generate", "-o", str(tmp_path / "key"), "--passphrase"]) == 2
+    assert "1,023 bytes" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

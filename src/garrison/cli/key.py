@@ -84,11 +84,17 @@ def _generate(arguments: "argparse.Namespace") -> int:
 
 
 def _create(path: str, data: bytes, mode: int) -> None:
-    """Write a file that must not be there yet, and follow no link."""
+    """Write a file that must not be there yet, whole or not at all, and follow no link."""
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+            raise
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None

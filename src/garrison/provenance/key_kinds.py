@@ -3,8 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from garrison.core.errors import UsageError
+
 if TYPE_CHECKING:
     from garrison.provenance.keys import PrivateKey
+
+_PASSPHRASE = 1023
+"""Bytes: OpenSSL takes no longer one."""
 
 
 class KeyKind(NamedTuple):
@@ -62,5 +67,7 @@ def _halves(key: "PrivateKey", passphrase: bytes | None) -> tuple[bytes, bytes]:
 
     from garrison.provenance.keys import pem
 
+    if passphrase and len(passphrase) > _PASSPHRASE:
+        raise UsageError(f"the passphrase has more than {_PASSPHRASE:,} bytes, which keys in PEM do not take")
     encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption), pem(key.public_key())
