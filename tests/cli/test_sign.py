@@ -161,6 +161,8 @@ def test_one_file_and_a_place_for_its_signature(place: Path, capsys: Captured) -
         ["model", "--key", "key", "--signature", "nowhere/s"],
         ["model", "--key", "key", "--signature", "model"],
         ["nowhere", "--key", "key"],
+        ["", "--key", "key"],
+        *(["model", "--key", "key", "--ignore", path] for path in ("", ".", "./", "..", "../a", "a/../..", "/a")),
         ["model", "--pkcs11", "pkcs11:token=a"],
     ],
 )
@@ -211,6 +213,17 @@ def test_a_pipe_in_a_model_is_not_waited_at(place: Path, capsys: Captured) -> No
     os.mkfifo(place / "model" / "model.sig")
     assert main(["verify", "model", "--public-key", "key.pub"]) == 1
     assert "not a regular file" in capsys.readouterr().out
+    assert main(["sign", "model", "--key", "key"]) == 2
+    assert "is no file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["cache", "cache/", "./cache", "cache//"])
+def test_what_is_left_out_may_be_written_in_any_way(path: str, place: Path, capsys: Captured) -> None:
+    (place / "model" / "cache").mkdir()
+    (place / "model" / "cache" / "a").touch()
+    assert main(["sign", "model", "--key", "key", "--ignore", path]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["not signed: cache"]
+    assert main(["verify", "model", "--public-key", "key.pub", "--ignore", path]) == 0
 
 
 def test_a_model_without_a_signature(place: Path, capsys: Captured) -> None:

@@ -43,6 +43,8 @@ def run(arguments: "argparse.Namespace") -> int:
     path = arguments.signature or signature_path(arguments.model)
     if os.path.islink(path):
         raise UsageError(f"{path}: a link, which would put the signature where somebody else says")
+    if not arguments.signature and os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"{path}: is no file, so that the signature cannot replace it; name another with --signature")
     terminal.check_writable(path)
     serialization = msgspec.structs.replace(
         DEFAULT_SERIALIZATION,

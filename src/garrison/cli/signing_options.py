@@ -182,12 +182,12 @@ def add_trust(parser: "Parser") -> None:
     add(
         "--subject",
         metavar="PATTERN",
-        help="a shell pattern over the certificate's names: an e-mail address, a URI or a host, else the common name",
+        help="a pattern (*, ?) over the certificate's names: an e-mail address, a URI or a host, else the common name",
     )
     add(
         "--sigstore-identity",
         metavar="PATTERN",
-        help="whoever Sigstore knows by this name (a shell pattern, as over --subject); with --sigstore-issuer",
+        help="whoever Sigstore knows by this name (a pattern, as for --subject); with --sigstore-issuer",
     )
     add("--sigstore-issuer", metavar="URL", help="the OpenID provider that knows the account")
     add("--trusted-root", metavar="FILE", help="Sigstore's trusted root (default: the public instance's, as shipped)")

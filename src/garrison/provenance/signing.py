@@ -122,7 +122,7 @@ def _check_key(signer: Author) -> None:
 
 def _within(path: str, model: str) -> str:
     """The path of a file below the model, with `/`; empty where it lies elsewhere."""
-    directory, name = os.path.split(os.path.abspath(path))
+    directory, name = os.path.split(path)
     below = os.path.relpath(os.path.join(os.path.realpath(directory), name), os.path.realpath(model))
     if not os.path.isdir(model) or below.partition(os.sep)[0] == os.pardir:
         return ""

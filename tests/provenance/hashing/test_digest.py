@@ -131,6 +131,11 @@ def test_names_that_are_no_text_are_refused(model: Path) -> None:
     assert "\\xff.bin" in refused(model)
 
 
+def test_no_name_is_no_model() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        digest("", [DEFAULT_SERIALIZATION])
+
+
 def test_backslashes_are_refused(model: Path) -> None:
     (model / "..\\x").write_bytes(b"")
     assert "backslash" in refused(model)

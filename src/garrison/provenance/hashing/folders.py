@@ -118,6 +118,8 @@ def opened(path: str) -> Iterator[tuple[Folders, str | None]]:
 
     The path itself may lead through symbolic links: whoever gave it meant what it leads to. Raises `UsageError`.
     """
+    if not path:
+        raise UsageError("the model has no name: its path is empty")  # and not the directory that one happens to be in
     try:
         real = os.path.realpath(path)
         kind = os.stat(real, follow_symlinks=False).st_mode
