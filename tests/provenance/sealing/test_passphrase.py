@@ -93,3 +93,8 @@ def test_another_factor_body_or_kind_is_no_match() -> None:
 def test_an_empty_passphrase_is_none() -> None:
     with pytest.raises(UsageError):
         Passphrase(b"")
+
+
+def test_more_memory_than_there_is() -> None:
+    with pytest.raises(UsageError, match="more memory"):
+        Passphrase(b"words", 40).wrap(bytes(16))

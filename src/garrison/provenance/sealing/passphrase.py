@@ -54,4 +54,7 @@ class Passphrase:
     def _key(self, salt: bytes, work_factor: int) -> bytes:
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-        return Scrypt(_LABEL + salt, 32, 1 << work_factor, 8, 1).derive(self._passphrase)
+        try:
+            return Scrypt(_LABEL + salt, 32, 1 << work_factor, 8, 1).derive(self._passphrase)
+        except MemoryError:
+            raise UsageError(f"a work factor of {work_factor} takes more memory than there is") from None
