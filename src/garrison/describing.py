@@ -88,6 +88,6 @@ def _epoch() -> int | None:
     given = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not given:
         return None
-    if not given.isascii() or not given.isdecimal() or int(given[:20]) >= 253402300800:
+    if not given.isascii() or not given.isdecimal() or len(given) > 20 or int(given) >= 253402300800:
         raise UsageError(f"SOURCE_DATE_EPOCH is {given[:40]!r}, which is no number of seconds until the year 9999")
     return int(given)

@@ -130,6 +130,23 @@ def test_models_depend_on_their_base_their_data_and_what_the_project_asks_for() 
     assert properties(of_type(document, "data")["org/corpus"]) == {"named-only": "true"}
 
 
+def test_a_base_that_lies_there_as_a_file_is_that_file() -> None:
+    name = "a" * 90
+    files = {f"{name}.safetensors": safetensors({"a": ("F32", [1])})}
+    for number, base in enumerate((name, f"named {name}", "there")):
+        files[f"m{number}/README.md"] = f"---\npipeline_tag: x\nbase_model: {base}\n---\n".encode()
+    files["named there"] = safetensors({"b": ("F32", [1])})
+    document = checked(bill_of(files))
+    ends = {one["ref"]: one["dependsOn"] for one in document["dependencies"]}
+    assert ends["model:m0/"] == [f"subject:{name}.safetensors"]
+    assert ends["model:m1/"] == [f"model:named named {name}"]
+    assert ends["model:m2/"] == ["model:named there'"]
+    descended = [
+        one for one in json.loads(bill_of(files, "spdx"))["@graph"] if one.get("relationshipType") == "descendantOf"
+    ]
+    assert len({tuple(one["to"]) for one in descended}) == 3
+
+
 def test_a_missing_shard_leaves_the_model_incomplete_and_uncounted() -> None:
     files = dict(REPOSITORY)
     del files["repo/model-00002-of-00002.safetensors"]

@@ -52,7 +52,7 @@ def assemble(report: Report, vocabulary: Vocabulary | None = None, called: Mappi
             attestations.setdefault(model, []).append(subject)
     makers = [_Maker(files, inside, attestations, group, words, called or {}) for group in groups(files)]
     packages = Packages(files, words)
-    listed = list(_listed(files, words))
+    listed = list(_listed(files, words, {maker.group.key for maker in makers}))
     models = [maker.model(packages.asked) for maker in makers if maker.group.about == "model"]
     models += [one for one in listed if isinstance(one, Model)]
     datasets = [maker.dataset() for maker in makers if maker.group.about == "data-set"]
@@ -262,13 +262,13 @@ def _frameworks(details: dict[str, str | int | float | bool]) -> Iterator[tuple[
             yield name, told
 
 
-def _listed(files: dict[str, Item], words: Vocabulary) -> Iterator[Model | DataSet]:
-    """Models and data sets that bills of materials among the files list."""
+def _listed(files: dict[str, Item], words: Vocabulary, taken: set[str]) -> Iterator[Model | DataSet]:
+    """Models and data sets that bills of materials among the files list, with keys that are not taken."""
     for subject, item in files.items():
         if not BILLS.intersection(item.formats):
             continue
         for number, fact in enumerate(fact for fact in item.facts if type(fact) is Description):
-            key = f"{subject}#{number}"
+            key = _free(f"{subject}#{number}", taken)
             stated = licences(fact.licences, words)
             name = fact.name or key
             if fact.about == "data-set":
@@ -290,17 +290,29 @@ def _bases(models: Sequence[Model]) -> list[Model]:
     there = {model.name for model in models}
     own = {model.name for model in models if model.name in model.bases}
     named = sorted({base for model in models for base in model.bases if base not in there} | own)
+    taken = {model.key for model in models}
     return [
-        Model(key=f"named {name}", name=name, says=Description(about="model", name=name), named_only=True)
+        Model(key=_free(f"named {name}", taken), name=name, says=Description(about="model", name=name), named_only=True)
         for name in named
     ]
+
+
+def _free(key: str, taken: set[str]) -> str:
+    """The key, marked where something else has it, and taken from now on: a path or a name may be any text."""
+    while key in taken:
+        key += "'"
+    taken.add(key)
+    return key
 
 
 def _named_datasets(models: Sequence[Model], datasets: Sequence[DataSet]) -> list[DataSet]:
     there = {dataset.name for dataset in datasets}
     named = sorted({one for model in models for one in (*model.datasets, *model.tests)} - there)
+    taken = {dataset.key for dataset in datasets}
     return [
-        DataSet(key=f"named {name}", name=name, says=Description(about="data-set", name=name), named_only=True)
+        DataSet(
+            key=_free(f"named {name}", taken), name=name, says=Description(about="data-set", name=name), named_only=True
+        )
         for name in named
     ]
 
@@ -309,10 +321,11 @@ def _resolved(models: Sequence[Model], datasets: Sequence[DataSet]) -> Iterator[
     """With keys in place of the names by which models speak of each other and of data sets."""
     keys = {dataset.name: dataset.key for dataset in reversed(datasets)}
     bases = {model.name: model.key for model in reversed(models)}
+    elsewhere = {model.name: model.key for model in models if model.named_only}
     for model in models:
         yield msgspec.structs.replace(
             model,
             datasets=tuple(keys[name] for name in model.datasets),
             tests=tuple(keys[name] for name in model.tests),
-            bases=tuple(f"named {name}" if name == model.name else bases[name] for name in model.bases),
+            bases=tuple((elsewhere if name == model.name else bases)[name] for name in model.bases),
         )

@@ -77,7 +77,7 @@ class Writer:
         self._bill = bill
         self._version = version
         self._references = References()
-        self._names = {model.key: model.name for model in bill.models}
+        self._models = {model.key: model for model in bill.models}
         self._gaps: dict[str, list[str]] = {}
         for gap in bill.gaps:
             self._gaps.setdefault(gap.subject, []).append(f"{gap.state}: {gap.reason}")
@@ -134,7 +134,7 @@ class Writer:
         """Models on what they were made from and with, packages on packages."""
         found: list[_Table] = []
         for model in self._bill.models:
-            ends = [self._references.of("model", key) for key in model.bases]
+            ends = [self._reference(self._models[key]) for key in model.bases]
             ends += [self._references.of("data", key) for key in (*model.datasets, *model.tests)]
             ends += [self._references.of("package", key) for key in model.packages]
             if ends:
@@ -182,7 +182,7 @@ class Writer:
             properties, members = own["properties"], own.get("components", [])
         elif model.files:
             component["evidence"] = _found_at([model.key])
-        ancestors = [{"type": "machine-learning-model", "name": _name(self._names[key])} for key in model.bases]
+        ancestors = [{"type": "machine-learning-model", "name": _name(self._models[key].name)} for key in model.bases]
         return {
             **component,
             **_said(
