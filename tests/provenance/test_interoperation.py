@@ -190,7 +190,7 @@ def test_links(one: Bench) -> None:
 def test_their_command_line(one: Bench) -> None:
     """It hashes with SHA-256, whatever the bundle says."""
     one.signature = one.model / "model.sig"
-    one.sign(serialization=Serialization(algorithm="sha256", ignored=GIT))
+    one.sign()
     place = [str(one.model), "--signature", str(one.signature)]
     for command in (["verify", "key", "--public_key", "key.pub"], ["sign", "key", "--private_key", "key"]):
         whole = [sys.executable, "-m", "model_signing", *command, *place]

@@ -25,8 +25,8 @@ def configure(parser: "Parser") -> None:
     add(
         "--algorithm",
         choices=("blake3", "sha256", "blake2b"),
-        default="blake3",
-        help="how files are hashed (default: blake3)",
+        default="automatic",
+        help="how files are hashed (default: sha256, and blake3 for models of 1 GiB or more)",
     )
     add("--follow-symlinks", action="store_true", help="let links stand for what they lead to, within the model")
     signing_options.add_signer(parser)
@@ -65,6 +65,8 @@ def run(arguments: "argparse.Namespace") -> int:
     if not arguments.quiet:
         files = signing_options.counted(signed.manifest)
         terminal.write(f"signed: {printable(arguments.model)}, {files}, in {printable(path)}\n")
+        if arguments.algorithm == "automatic" and signed.manifest.serialization.algorithm == "blake3":
+            terminal.write("hashed with BLAKE3; for the command line of model-signing use --algorithm sha256\n")
         for name in signed.passed_over:
             terminal.write(f"not signed: {printable(name)}\n")
     return exits.PASSED

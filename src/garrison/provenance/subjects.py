@@ -52,7 +52,7 @@ def attested(
     directory = msgspec.structs.replace(DIRECTORY, follow_symlinks=follow_symlinks)
     also = [msgspec.structs.replace(directory, algorithm="sha256")] if sha256 else []
     first, *others = digest(model, [directory, *also], **reading)
-    return first, *others
+    return first, *(other for other in others if other != first)
 
 
 def subject_of(manifest: Manifest, *others: Manifest) -> Subject:

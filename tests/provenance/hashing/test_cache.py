@@ -13,7 +13,7 @@ import pytest
 from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Cache, Manifest, Serialization, digest
 from tests.provenance.hashing.models import made
 
-SHA256 = Serialization(algorithm="sha256", ignored=DEFAULT_SERIALIZATION.ignored)
+OTHER = Serialization(algorithm="blake3", ignored=DEFAULT_SERIALIZATION.ignored)
 FILES = {"a.bin": b"a" * 300_000, "b/c": b"c", "empty": b""}
 
 
@@ -50,8 +50,8 @@ def read(model: Path, folder: Path, *serializations: Serialization) -> tuple[lis
 def test_what_is_unchanged_is_not_read_again(model: Path, folder: Path) -> None:
     assert read(model, folder)[1] == 300_001
     assert read(model, folder)[1] == 0
-    assert read(model, folder, SHA256)[1] == 300_001
-    assert read(model, folder, DEFAULT_SERIALIZATION, SHA256)[1] == 0
+    assert read(model, folder, OTHER)[1] == 300_001
+    assert read(model, folder, DEFAULT_SERIALIZATION, OTHER)[1] == 0
     (model / "new").write_bytes(b"12345")
     assert read(model, folder)[1] == 5
     (model / "new").unlink()

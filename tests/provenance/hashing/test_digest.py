@@ -81,9 +81,18 @@ def test_single_file(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.write_bytes(b"abc")
     (manifest,) = digest(path, [DEFAULT_SERIALIZATION])
-    assert (manifest.name, entries(manifest)) == ("model.bin", {".": blake3(b"abc").hexdigest()})
-    theirs = reference.Config().use_file_serialization(hashing_algorithm="blake3").hash(path)
+    assert (manifest.name, entries(manifest)) == ("model.bin", {".": hashlib.sha256(b"abc").hexdigest()})
+    theirs = reference.Config().use_file_serialization(hashing_algorithm="sha256").hash(path)
     assert [one.identifier for one in theirs.resource_descriptors()] == ["."]
+
+
+@pytest.mark.parametrize(("size", "algorithm"), [(0, "sha256"), ((1 << 30) - 6, "sha256"), ((1 << 30) - 5, "blake3")])
+def test_large_models_are_hashed_with_what_is_faster(model: Path, size: int, algorithm: str) -> None:
+    before = sum(path.stat().st_size for path in model.rglob("*") if path.is_file())
+    with open(model / "large", "wb") as file:
+        file.truncate(max(0, size - before + 5))
+    (manifest,) = digest(model, [DEFAULT_SERIALIZATION])
+    assert {manifest.serialization.algorithm, *(entry.algorithm for entry in manifest.entries)} == {algorithm}
 
 
 @pytest.mark.parametrize("name", ["model.bin", "."])

@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+import msgspec
+
 from garrison.core.errors import UsageError
 from garrison.provenance.hashing.cache import Cache, Remembered
 from garrison.provenance.hashing.folders import Folders, Place, opened
-from garrison.provenance.hashing.manifest import Entry, Manifest, Serialization
+from garrison.provenance.hashing.manifest import SHA256_BYTES, Entry, Manifest, Serialization
 from garrison.provenance.hashing.reading import Digests, Progress, Wanted, read
 from garrison.provenance.hashing.sinks import kind_of
 from garrison.provenance.hashing.walking import MOST_FILES, Walk, walked
@@ -40,6 +42,7 @@ def digest(
             raise UsageError(f"shards of {serialization.shard_size} bytes")
     with opened(os.fspath(path)) as (folders, leaf):
         walks = _walks(folders, leaf, serializations)
+        serializations = [_settled(serialization, walks[_scope(serialization)]) for serialization in serializations]
         wanted = _wanted(walks, serializations)
         remembered = cache.of(os.fspath(path)) if cache is not None else None
         found = _remembered(remembered, folders, wanted) if remembered is not None else {}
@@ -54,6 +57,13 @@ def digest(
     return [
         _manifest(name, serialization, walks[_scope(serialization)], wanted, found) for serialization in serializations
     ]
+
+
+def _settled(serialization: Serialization, walk: Walk) -> Serialization:
+    if serialization.algorithm != "automatic":
+        return serialization
+    size = sum(known[2] for _, known in walk.files.values())
+    return msgspec.structs.replace(serialization, algorithm="sha256" if size < SHA256_BYTES else "blake3")
 
 
 def _cores() -> int:

@@ -17,7 +17,8 @@ class Serialization(msgspec.Struct, frozen=True, kw_only=True):
 
     method: Literal["files", "shards"] = "files"
     """Whether there is one digest a file, or one for each `shard_size` bytes of it."""
-    algorithm: Algorithm = "blake3"
+    algorithm: Algorithm | Literal["automatic"] = "blake3"
+    """`automatic` is settled by the model's size when it is hashed; a manifest that was made names the algorithm."""
     ignored: tuple[str, ...] = ()
     """Exact paths below the model that do not belong to it."""
     follow_symlinks: bool = False
@@ -53,7 +54,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         return hashlib.sha256(bytes.fromhex("".join([entry.digest for entry in self.entries]))).hexdigest()
 
 
-DEFAULT_SERIALIZATION = Serialization(ignored=(".git", ".gitattributes", ".github", ".gitignore"))
+SHA256_BYTES = 1 << 30
+"""The size from which `automatic` is no longer SHA-256, which every verifier reads, but BLAKE3: up to here the
+difference is a fraction of a second."""
+
+DEFAULT_SERIALIZATION = Serialization(
+    algorithm="automatic", ignored=(".git", ".gitattributes", ".github", ".gitignore")
+)
 
 
 def file_of(entry: str, serialization: Serialization) -> str:

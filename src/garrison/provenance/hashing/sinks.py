@@ -14,6 +14,7 @@ Kind = tuple[Algorithm, int | None]
 
 def kind_of(serialization: Serialization) -> Kind:
     """What one reading of a file has to give for a manifest."""
+    assert serialization.algorithm != "automatic"
     return serialization.algorithm, serialization.shard_size if serialization.method == "shards" else None
 
 
