@@ -179,3 +179,9 @@ def test_a_key_in_a_token(
     monkeypatch.setenv("GARRISON_PIN", "4321")
     assert main(["open", "both.age", "--pkcs11", uri, "-o", "out"]) == 2
     assert not (folder / "out").exists()
+
+
+def test_a_pipe_by_its_name(folder: Path) -> None:
+    command = [*COMMAND, "open", "model.age", "-i", "key", "-o", "/dev/stdout"]
+    done = subprocess.run(command, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, DATA, b"")

@@ -176,6 +176,13 @@ def test_a_signature_that_leaves_out_the_model_itself(name: str, model: Path, tr
     assert not checked(model, trust).holds
 
 
+def test_what_is_left_out_is_named_and_so_must_be_text(model: Path) -> None:
+    with pytest.raises(UsageError, match="UTF-8"):
+        sign(str(model), SIGNER, serialization=Serialization(ignored=(os.fsdecode(b"\xff"),)))
+    with pytest.raises(UsageError, match="UTF-8"):
+        sign(str(model), SIGNER, signature=str(model / os.fsdecode(b"\xff")))
+
+
 def test_git_s_own_files_are_left_out_and_said(model: Path, trust: Trust) -> None:
     signed(model)
     (model / ".git").mkdir()

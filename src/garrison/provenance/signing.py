@@ -69,8 +69,11 @@ def sign(
     that is not there and for a key that models are not signed with.
     """
     _check_key(signer)
+    for path in serialization.ignored:
+        _check_text(path)
     excluded = _within(signature or signature_path(model), model)
     if excluded:
+        _check_text(excluded)
         ignored = tuple(sorted({*serialization.ignored, excluded}))
         serialization = msgspec.structs.replace(serialization, ignored=ignored)
     (manifest,) = digest(model, [serialization], **reading)
@@ -118,6 +121,14 @@ def _check_key(signer: Author) -> None:
 
     if not isinstance(signer, KeylessSigner) and not isinstance(signer.public_key, EllipticCurvePublicKey):
         raise UsageError("models are signed with keys on P-256, P-384 or P-521: OpenSSF Model Signing has no Ed25519")
+
+
+def _check_text(path: str) -> None:
+    """A signature names what it leaves out, itself too. Raises `UsageError`."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{path!r}: a name that is no UTF-8 cannot stand in a signature") from None
 
 
 def _within(path: str, model: str) -> str:

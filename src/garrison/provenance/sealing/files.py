@@ -46,15 +46,15 @@ def appearing(path: str, *, force: bool) -> Iterator[BinaryIO]:
     A file that has the name already, or got it in the meantime, stays, unless `force` is set; then the target of a link
     is what is replaced. What is no regular file (a device, a pipe) is written as it is. Raises `UsageError`.
     """
-    target = os.path.realpath(path)
-    if os.path.isdir(target):
+    if os.path.isdir(path):
         raise UsageError(f"{path}: is a directory")
-    if os.path.exists(target) and not os.path.isfile(target):
-        with _said(path), open(target, "wb", buffering=0) as special:
+    if os.path.exists(path) and not os.path.isfile(path):  # asked of the path: what /dev/stdout is has no other
+        with _said(path), open(path, "wb", buffering=0) as special:
             yield cast("BinaryIO", special)
         return
     if os.path.lexists(path) and not force:
         raise _there(path)
+    target = os.path.realpath(path)
     with _said(path):
         directory = os.open(os.path.dirname(target), os.O_RDONLY | os.O_DIRECTORY)
         try:
