@@ -7,7 +7,9 @@ import io
 import lzma
 import os
 import pickle
+import sys
 import threading
+import types
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,52 @@ def test_compressed_files(pack: Any, tmp_path: Path) -> None:
     with pytest.raises(garrison.LoadRefused, match="mkdir"):
         garrison.load(path)
     assert not canary.exists()
+
+
+@pytest.mark.parametrize("name", [".", "parts/..", "n" * 300, "parts/", "a\nb", "\N{SNOWMAN}" * 90, "model.pkl"])
+def test_a_member_may_be_called_what_no_file_can_be(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, pickle.dumps({"a": 1}))
+    assert garrison.load(path) == {"a": 1}
+
+
+@pytest.fixture
+def company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of one's own, which has imported this and that."""
+    module: Any = types.ModuleType("mycompany")
+    module.os, module.np, module.mkdir, module.run = os, numpy, os.mkdir, __import__("subprocess").run
+    module.read, module.Mine = numpy.load, Mine
+    monkeypatch.setitem(sys.modules, "mycompany", module)
+
+
+@pytest.mark.parametrize("name", ["mkdir", "run", "read", "os.mkdir", "os", "np", "Mine.__init__.__globals__"])
+def test_what_an_allowed_module_merely_imported_is_not_allowed(name: str, company: None, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    call = pickle.dumps((str(canary),))[2:-1] + b"R."
+    data = b"\x80\x04\x8c\x09mycompany\x8c" + bytes([len(name)]) + name.encode() + b"\x93"
+    for stream in (data + b".", data + call):
+        (tmp_path / "model.pkl").write_bytes(stream)
+        with pytest.raises(garrison.LoadRefused):
+            garrison.load(tmp_path / "model.pkl", garrison.Policy(allowed_globals=("mycompany.*",)))
+    assert not canary.exists()
+
+
+def test_a_class_that_moved_is_loaded_by_its_old_name(company: None, tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"cmycompany\nMine\n.")
+    assert garrison.load(tmp_path / "model.pkl", garrison.Policy(allowed_globals=("mycompany.*",))) is Mine
+
+
+def test_skops_is_held_to_the_same(company: None, tmp_path: Path) -> None:
+    import skops.io
+
+    skops.io.dump({"a": Mine()}, tmp_path / "model.skops")
+    with zipfile.ZipFile(tmp_path / "model.skops") as archive:
+        schema = archive.read("schema.json").replace(__name__.encode(), b"mycompany").replace(b'"Mine"', b'"run"')
+    with zipfile.ZipFile(tmp_path / "model.skops", "w") as archive:
+        archive.writestr("schema.json", schema)
+    with pytest.raises(garrison.LoadRefused, match=r"mycompany\.run, which is subprocess\.run"):
+        garrison.load(tmp_path / "model.skops", garrison.Policy(allowed_globals=("mycompany.*",)))
 
 
 def test_two_formats_at_once_are_refused(tmp_path: Path) -> None:

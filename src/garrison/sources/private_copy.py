@@ -27,6 +27,8 @@ _SHARE = 4
 """A copy may take this part of the memory that is free."""
 _SEALED = hasattr(os, "memfd_create") and hasattr(fcntl, "F_ADD_SEALS")
 _NOT_AVAILABLE = 1 << 62
+_LONGEST = 200
+"""Bytes of a name that every file system takes, with an ending that a loader may want added."""
 
 
 class PrivateCopy:
@@ -35,7 +37,7 @@ class PrivateCopy:
     def __init__(self, name: str) -> None:
         """An empty copy that programs will see under the last component of `name`."""
         self._directory = tempfile.mkdtemp(prefix="garrison-")
-        self.path = os.path.join(self._directory, os.path.basename(name) or "copy")
+        self.path = os.path.join(self._directory, _component(name))
         """Where the copy can be opened by name, in this process and as long as the copy is open."""
         self.descriptor = -1
         """Open for reading; each `pread` on it gets the same bytes."""
@@ -135,6 +137,16 @@ class PrivateFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _component(name: str) -> str:
+    """The last component of a path or of what a member is called, if a file can have that name, else `copy`."""
+    last = os.path.basename(name)
+    try:
+        possible = last not in ("", ".", "..") and "\0" not in last and len(os.fsencode(last)) <= _LONGEST
+    except UnicodeEncodeError:
+        possible = False
+    return last if possible else "copy"
 
 
 def regular_file(path: str) -> "IO[bytes]":

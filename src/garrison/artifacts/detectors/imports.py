@@ -89,9 +89,15 @@ def _judge(fact: Import, policy: Policy) -> tuple[str, Severity, str] | None:
     """The rule, severity and message for one import, or `None` where it is harmless."""
     verdict = knowledge.verdict(fact.module, fact.name)
     written = _written(fact)
-    names = (written, verdict.target)
+    names: tuple[str, ...] = (written, verdict.target)
     if any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.denied_globals for name in names):
         return "denied-import", Severity.CRITICAL, f"{written} is on the policy's list of denied globals"
+    if written in policy.allowed_globals:
+        return None
+    if verdict.through:  # `mycompany.*` says nothing of `mycompany.os.system`, nor of `mycompany.f.__globals__`
+        names = (verdict.target,)
+    elif any(map(knowledge.opens, fact.name.split("."))):
+        names = ()
     if any(fnmatch.fnmatchcase(name, pattern) for pattern in policy.allowed_globals for name in names):
         return None
     shown = _shown(fact, verdict.target)

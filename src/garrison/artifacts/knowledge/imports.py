@@ -87,6 +87,8 @@ class Verdict(msgspec.Struct, frozen=True):
     """The name after aliases and re-exports are resolved."""
     effect: str = ""
     reason: str = ""
+    through: bool = False
+    """Whether it is another module's, had through one that merely imported it."""
 
 
 class _Module:
@@ -181,7 +183,7 @@ def verdict(module: str, name: str) -> Verdict:
                 inner = _canonical(".".join(parts[start:]), known.aliases).split(".")
                 hidden = _lookup(inner) if len(inner) > 1 else ("reach", f"it is the module {inner[0]} itself")
                 if hidden is not None and hidden[0]:
-                    return Verdict("dangerous", ".".join(inner), *hidden)
+                    return Verdict("dangerous", ".".join(inner), *hidden, through=True)
     if meaning is not None:
         return Verdict("dangerous" if meaning[0] else "safe", target, *meaning)
     return Verdict("unlisted" if parts[0] in _STANDARD and name else "unknown", target)

@@ -23,7 +23,7 @@ def load(copy: PrivateCopy, admitted: Admitted, options: Options) -> object:
     class Unpickler(NumpyUnpickler):  # type: ignore[misc]
         def find_class(self, module: str, name: str) -> Any:
             restricted.require(names, module, name)
-            found = super().find_class(module, name)
+            found = restricted.own(super().find_class(module, name), module, name)
             if found is NumpyArrayWrapper:
                 return Wrapper
             if module.startswith("joblib.") and name in ("NDArrayWrapper", "ZNDArrayWrapper"):

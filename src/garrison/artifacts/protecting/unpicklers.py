@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from garrison.artifacts.loading.restricted import Names
+from garrison.artifacts.loading.restricted import Names, own
 from garrison.artifacts.protecting.capture import PickleFile, captured
 from garrison.artifacts.protecting.judging import Follower, Judge
 from garrison.sources.paths import display
@@ -113,7 +113,7 @@ class Guards:
 
             def find_class(self, module: str, name: str, /) -> Any:
                 allow(self, module, name)
-                return super().find_class(module, name)
+                return own(super().find_class(module, name), module, name)
 
         class Unpickler(Slotless):
             """`pickle.Unpickler`, guarded."""
@@ -140,7 +140,7 @@ class Guards:
 
         def find_class_python(self: Any, module: str, name: str) -> Any:
             allow(self, module, name)
-            return plain_find_class(self, module, name)
+            return own(plain_find_class(self, module, name), module, name)
 
         plain_init, plain_load = PythonUnpickler.__init__, PythonUnpickler.load
         plain_find_class = PythonUnpickler.find_class
@@ -153,7 +153,7 @@ class Guards:
         def load(file: PickleFile, **settings: Any) -> Any:
             return Unpickler(file, **settings).load()
 
-        def loads(data: Any, **settings: Any) -> Any:
+        def loads(data: Any, /, **settings: Any) -> Any:
             return Unpickler(io.BytesIO(data), **settings).load()
 
         self.load = _Load(_pickle.load, load, trusted)
@@ -176,12 +176,12 @@ class _Load:
         self.__doc__ = plain.__doc__
         self.__module__ = "pickle"
 
-    def __call__(self, source: Any, /, **settings: Any) -> Any:
+    def __call__(self, /, *source: Any, **settings: Any) -> Any:
         if not self._from_trusted():
-            return self.guarded(source, **settings)
+            return self.guarded(*source, **settings)
         thread.inside_trusted += 1
         try:
-            return self.plain(source, **settings)
+            return self.plain(*source, **settings)
         finally:
             thread.inside_trusted -= 1
 
