@@ -11,6 +11,7 @@ import shelve
 import subprocess
 import sys
 import threading
+import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -285,6 +286,52 @@ def test_names_that_the_policy_allows_may_be_mapped_to() -> None:
         Renaming(io.BytesIO(data)).load()
     with garrison.protect(garrison.Policy(allowed_globals=(f"{__name__}.Mine",))):
         assert isinstance(Renaming(io.BytesIO(data)).load(), Mine)
+
+
+@pytest.mark.parametrize("kind", ["Unpickler", "_Unpickler"])
+def test_what_a_module_merely_imported(
+    kind: str, protected: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module: Any = types.ModuleType("mycompany")
+    module.make, module.Mine = os.mkdir, Mine
+    monkeypatch.setitem(sys.modules, "mycompany", module)
+    data = b"cmycompany\nmake\n" + pickle.dumps((str(tmp_path / "canary"),), 0)[:-1] + b"R."
+    with pytest.raises(garrison.LoadRefused, match=r"mycompany\.make, which is os\.mkdir"):
+        getattr(pickle, kind)(io.BytesIO(data)).load()
+    assert not (tmp_path / "canary").exists()
+    assert getattr(pickle, kind)(io.BytesIO(b"cmycompany\nMine\n.")).load() is Mine
+
+
+def test_the_file_may_be_named(protected: None, hostile: Touch) -> None:
+    call: Any = pickle.load
+    assert call(file=io.BytesIO(pickle.dumps([1]))) == [1]
+    with pytest.raises(garrison.LoadRefused):
+        call(file=io.BytesIO(pickle.dumps(hostile)))
+    with pytest.raises(TypeError):
+        call()
+
+
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
+def test_packages_of_torch(hostile: Touch, tmp_path: Path) -> None:
+    import torch
+    from torch import package
+
+    path = tmp_path / "model.pt"
+    for source, loads in (("X = 1", True), (f"import os\nos.system('mkdir {hostile.path}')", False)):
+        with package.PackageExporter(path) as exporter:
+            exporter.extern("**")
+            exporter.save_source_string("mine", source)
+            exporter.save_pickle("model", "model.pkl", {"a": torch.ones(2)})
+        for opened in (path, str(path), io.BytesIO(path.read_bytes())):
+            with garrison.protect():
+                if loads:
+                    importer = package.PackageImporter(opened)  # type: ignore[arg-type]
+                    assert importer.load_pickle("model", "model.pkl")["a"].tolist() == [1, 1]
+                    assert importer.import_module("mine").X == 1
+                else:
+                    with pytest.raises(garrison.LoadRefused, match=r"mine\.py line 2"):
+                        package.PackageImporter(opened)  # type: ignore[arg-type]
+    assert not hasattr(package.PackageImporter.__init__, "__wrapped__")
 
 
 def test_loading_in_a_protected_process(protected: None, hostile: Touch, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from garrison.core.facts import Artifact
 from tests.artifacts.formats.torch_archives import EVIL, archive
-from tests.support import facts_of, findings_of, worst
+from tests.support import examine_bytes, facts_of, findings_of, worst
 
 _MODEL = b"\x80\x02cnet\nNet\n)\x81."
 
@@ -38,3 +38,9 @@ def test_the_package_is_described() -> None:
         "extern_modules": "torch, numpy",
         "python_version": "3.11.7",
     }
+
+
+def test_its_tensors_are_no_gap() -> None:
+    members = {".data/0.storage": bytes(range(1, 201)), ".data/extern_modules": b"torch\n", "net.py": HONEST}
+    found = examine_bytes(archive(members), "model.pt")
+    assert [item.reason for item in found if item.state != "examined"] == []

@@ -34,6 +34,20 @@ def judged(plain: Function, judge: Judge, argument: str) -> Function:
     return guarded
 
 
+def judged_to_keep(plain: Function, judge: Judge, argument: str) -> Function:
+    """As `judged`, for what opens the file and reads on in it later: it gets a path, which it may keep open."""
+    signature = inspect.signature(plain)
+
+    @functools.wraps(plain)
+    def guarded(*arguments: Any, **settings: Any) -> Any:
+        bound = signature.bind(*arguments, **settings)
+        with _held(bound.arguments[argument], judge) as held:
+            bound.arguments[argument] = held if isinstance(held, str) else held.name
+            return plain(*bound.args, **bound.kwargs)
+
+    return guarded
+
+
 @contextlib.contextmanager
 def _held(file: Any, judge: Judge) -> Iterator[Any]:
     """In place of a path a path, in place of a file object a file object, whose bytes do not change any more."""

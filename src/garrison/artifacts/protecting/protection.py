@@ -18,6 +18,7 @@ from garrison.core.registry import load
 class _GuardedFunction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     module: str
     function: str
+    """Dotted, if it is a method of a class."""
     guard: str
     """`module:function` taking the function, the judge and `argument`, returning the guarded function."""
     argument: str = ""
@@ -53,25 +54,30 @@ def _put(guards: Guards, judge: Judge, patches: Patches) -> None:
     ]
     later: dict[str, list[_GuardedFunction]] = {}
     for entry in _functions():
-        plain = _plain(entry, sys.modules.get(entry.module))
+        owner, name = _owner(entry, sys.modules.get(entry.module))
+        plain = None if owner is None else vars(owner).get(name)
         if plain is not None:
-            pairs.append((plain, _guarded(plain, entry, judge)))
+            guarded = load(entry.guard)(plain, judge, entry.argument)
+            if isinstance(owner, type):
+                patches.attribute(owner, name, guarded)
+            else:
+                pairs.append((plain, guarded))
         later.setdefault(entry.module, []).append(entry)
     patches.everywhere(pairs)
     patches.imports({name: functools.partial(_guard, patches, judge, entries) for name, entries in later.items()})
 
 
-def _plain(entry: _GuardedFunction, module: types.ModuleType | None) -> Any:
-    return None if module is None else module.__dict__.get(entry.function)
-
-
-def _guarded(plain: Any, entry: _GuardedFunction, judge: Judge) -> object:
-    return load(entry.guard)(plain, judge, entry.argument)
+def _owner(entry: _GuardedFunction, module: types.ModuleType | None) -> tuple[Any, str]:
+    """The module or class that has the function, `None` where there is none, and the function's name there."""
+    kind, _, name = entry.function.rpartition(".")
+    return (vars(module).get(kind) if module is not None and kind else module), name
 
 
 def _guard(patches: Patches, judge: Judge, entries: list[_GuardedFunction], module: types.ModuleType) -> None:
     """Guard the functions of a module that is being imported."""
     for entry in entries:
-        plain = _plain(entry, module)
+        owner, name = _owner(entry, module)
+        plain = None if owner is None else vars(owner).get(name)
         if plain is not None:
-            patches.inside(module, entry.function, _guarded(plain, entry, judge))
+            put = patches.attribute if isinstance(owner, type) else patches.inside
+            put(owner, name, load(entry.guard)(plain, judge, entry.argument))

@@ -42,8 +42,10 @@ _EXPANSION = 500
 """Beyond this many times its packed size a large member is worth a word; deflate ends at about 1030."""
 _PICKLES = frozenset({"data.pkl", "constants.pkl", "bytecode.pkl"})
 """Members that PyTorch hands to its unpickler whatever they look like; its reader disregards case."""
-_TORCH_MARKS = ("data.pkl", "archive_format", "model.json")
-_WEIGHTS = re.compile(r"(data|constants|tensors)/\d+|data/weights/weight_\d+|data/constants/tensor_\d+").fullmatch
+_TORCH_MARKS = ("data.pkl", "archive_format", "model.json", ".data/extern_modules")
+_WEIGHTS = re.compile(
+    r"(data|constants|tensors)/\d+|data/weights/weight_\d+|data/constants/tensor_\d+|\.data/\d+\.storage"
+).fullmatch
 """Members that PyTorch takes for the bytes of a tensor, below the archive's folder."""
 
 
@@ -258,7 +260,7 @@ def extract(source: Source, context: Context) -> Extracted:
         detail = "there are two central directories: zipfile takes the one at the end, miniz the one that is named"
         yield Anomaly(what="archive-header-mismatch", detail=detail, place=f"@ {found.others[0].offset:#x}")
     yield from _duplicates(found.members)
-    roots = {root for m in found.members for root, _, last in [m.name.rpartition("/")] if last.lower() in _TORCH_MARKS}
+    roots = {root for member in found.members if (root := _torch_root(member.name)) is not None}
     seen: set[tuple[int, str]] = set()
     for number, member in enumerate(found.members + found.others):
         context.check_time()
@@ -288,6 +290,13 @@ def extract(source: Source, context: Context) -> Extracted:
     yield from _hidden(source, context, found)
     if len(found.members + found.others) > limits.members:
         raise LimitExceeded("members", f"more than {limits.members} members")
+
+
+def _torch_root(name: str) -> str | None:
+    """The folder of the archive, where a member's name marks it as one of PyTorch's; else `None`."""
+    below = f"/{name}".lower()
+    mark = next((mark for mark in _TORCH_MARKS if below.endswith(f"/{mark}")), None)
+    return None if mark is None else name[: -len(mark)].removesuffix("/")
 
 
 def _content(source: Source, context: Context, member: Member, raw: bool) -> Extracted:
