@@ -336,6 +336,16 @@ def test_other_formats_have_nothing_to_disarm(tmp_path: Path, name: str) -> None
         disarm(str(tmp_path / "model"), str(tmp_path / "out.safetensors"))
 
 
+def test_the_model_itself_is_not_written_over(tmp_path: Path) -> None:
+    model = tmp_path / "model.pkl"
+    model.write_bytes(pickle.dumps([1, print]))
+    (tmp_path / "link").symlink_to(model)
+    for output in (model, tmp_path / "link"):
+        with pytest.raises(UsageError, match="is the model itself"):
+            disarm(str(model), str(output))
+    assert model.read_bytes() == pickle.dumps([1, print])
+
+
 def test_mistakes_are_the_users(tmp_path: Path) -> None:
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps({"a": 1}))

@@ -59,6 +59,8 @@ def disarm(path: str, output: str, *, limits: "Limits | None" = None) -> Disarme
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UsageError(f"{path}: is no file")
+        if os.path.exists(output) and os.path.samestat(os.fstat(descriptor), os.stat(output)):
+            raise UsageError(f"{output}: is the model itself, which would lose what is left behind")
         errand = Errand("garrison.artifacts.disarm.rebuilding:rebuild", path, limits or Limits())
         with Transformation(errand, descriptor) as transformation:
             plan, size = write(output, iter(transformation))
