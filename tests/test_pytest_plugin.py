@@ -1,6 +1,7 @@
 """The plugin, in real runs of pytest: what is protected, what fails, and by which policy."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,21 @@ def test_the_policy(pytester: pytest.Pytester) -> None:
     done = pytester.runpytest_subprocess("--garrison-policy", "absent.toml", "--garrison-protect")
     assert done.ret == pytest.ExitCode.USAGE_ERROR
     done.stderr.fnmatch_lines(["*absent.toml: No such file or directory*"])
+
+
+def test_two_policies_at_once(pytester: pytest.Pytester) -> None:
+    (pytester.path / "strict.toml").write_text('threshold = "medium"')
+    (pytester.path / "lax.toml").write_text("")
+    command = [
+        sys.executable,
+        "-m",
+        "garrison.protect",
+        "--policy",
+        "strict.toml",
+        "-m",
+        "pytest",
+        "--garrison-protect",
+    ]
+    done = pytester.run(*command, "--garrison-policy", "lax.toml")
+    assert done.ret == 4
+    done.stderr.fnmatch_lines(["ERROR: this process is protected already, by another policy"])

@@ -33,8 +33,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("garrison_protect"):
         import garrison
+        from garrison.core.errors import UsageError
 
-        config.add_cleanup(garrison.protect(_policy(config)).stop)
+        try:
+            protection = garrison.protect(_policy(config))
+        except UsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.add_cleanup(protection.stop)
 
 
 @pytest.fixture

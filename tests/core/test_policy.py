@@ -169,6 +169,11 @@ def test_the_nearest_file_counts_and_the_search_ends_at_the_repository(tmp_path:
     assert load_policy(start=str(deep)).threshold is Severity.CRITICAL
 
 
+def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="/dev/zero: longer than 4 MiB"):
+        load_policy("/dev/zero")
+
+
 @pytest.mark.parametrize("content", [b"threshold = ", b"\xff\xfe", b"threshold = 'no'"])
 def test_a_broken_file_is_a_usage_error_that_names_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "garrison.toml"

@@ -7,6 +7,8 @@ from garrison.core.errors import UsageError
 from garrison.core.policy import Policy, parse_policy
 
 FILE_NAME = "garrison.toml"
+_MOST = 1 << 22
+"""How long a policy file may be, in bytes."""
 
 
 def find_policy(start: str) -> str | None:
@@ -51,9 +53,11 @@ def _table(path: str) -> dict[str, Any] | None:
     """The policy's table; `None` for a `pyproject.toml` without one."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            data = file.read(_MOST + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
+    if len(data) > _MOST:
+        raise UsageError(f"{path}: longer than {_MOST >> 20} MiB, which no policy is")
     pyproject = os.path.basename(path) == "pyproject.toml"
     if pyproject and b"garrison" not in data:
         return None
