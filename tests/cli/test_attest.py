@@ -320,6 +320,10 @@ def test_links_are_attested_only_when_asked(capsys: pytest.CaptureFixture[str]) 
         (["attest", "training", "model", "--builder", "x", "--code", "model", *KEY], "not in a working tree"),
         (["attest", "training", "model", "--builder", "x", "--started", "noon", *KEY], "no time with its zone"),
         (["attest", "training", "model", "--builder", "x", "--started", "2026-01-01", *KEY], "no time with its zone"),
+        (
+            ["attest", "training", "model", "--builder", "x", "--started", "0001-01-01T00:00:00+14:00", *KEY],
+            "no time with",
+        ),
         (["attest", "approval", "model", "--expires", "soon", *KEY], "no time with its zone"),
         (["attest", "approval", "model", "--expires", "2026-13-01", *KEY], "no date"),
         (["attest", "approval", "model", "--expires", "999999999999d", *KEY], "no date"),

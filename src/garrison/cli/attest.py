@@ -358,11 +358,12 @@ def _time(text: str, option: str) -> "datetime.datetime":
 
     try:
         when = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        when = None
-    if when is None or when.tzinfo is None:
+        found = when.astimezone(datetime.UTC) if when.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        found = None
+    if found is None:
         raise UsageError(f"{option}: {text!r} is no time with its zone, such as 2026-12-31T12:00:00Z")
-    return when.astimezone(datetime.UTC)
+    return found
 
 
 _MOST_BYTES = 512 << 20

@@ -1,5 +1,6 @@
 """What a team asks of the evidence about a model before it is used: `[gate]` of the policy."""
 
+import math
 from typing import Annotated, Any
 
 import msgspec
@@ -82,6 +83,9 @@ class Threshold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.minimum is None and self.maximum is None:
             raise ValueError(f"{self.metric}: minimum or maximum must be given")
+        # Nothing is below what is no number, so that everything would pass.
+        if not all(math.isfinite(one) for one in (self.minimum, self.maximum, self.epsilon) if one is not None):
+            raise ValueError(f"{self.metric}: not a finite number")
 
 
 class RobustnessRequirement(Requirement, frozen=True, kw_only=True):

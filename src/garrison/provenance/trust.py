@@ -34,6 +34,8 @@ class Signatory(msgspec.Struct, frozen=True, kw_only=True):
     """A key's SHA-256 (of its SubjectPublicKeyInfo in DER, in hexadecimal), or the name in the certificate."""
     issuer: str = ""
     """The certificate's issuer; with Sigstore the OpenID provider."""
+    key: str = ""
+    """Of a certificate with a key that lasts: the key's SHA-256, as `subject` of a key."""
     time: float | None = None
     """When it was signed, in seconds since 1970, by a witness other than the signer; `None` where none tells."""
 

@@ -1,11 +1,13 @@
 """What is attached in a registry is found there again, by whatever way the registry has."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -16,8 +18,9 @@ from garrison.provenance.gate import Piece
 from garrison.provenance.gate.sources.registries import attached
 from garrison.provenance.keys import KeySigner
 from garrison.provenance.trust import Refused
-from garrison.sources.oci import registry
+from garrison.sources.oci import connection, registry
 from garrison.sources.oci.connection import Unreachable
+from garrison.sources.oci.reference import parse
 from tests.sources.oci import memory, real_registry
 from tests.sources.oci.memory import INDEX, MANIFEST, Memory, descriptor
 
@@ -94,3 +97,18 @@ def test_a_real_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             assert json.loads(shown.stdout)["layers"][0]["size"] == len(BUNDLES[0])
         with urllib.request.urlopen(f"http://{host}/v2/team/digits/tags/list") as listed:
             assert len(json.load(listed)["tags"]) == 2
+
+
+def test_nothing_is_put_on_this_machine_for_a_registry_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    @contextlib.contextmanager
+    def ask(url: str, *_: Any, **__: Any) -> Iterator[connection.Exchange]:
+        asked.append(url)
+        head = connection.Head(202, url, {"location": "http://localhost:8080/admin?run=1"})
+        yield connection.Exchange(head, cast("Any", None), 0)
+
+    monkeypatch.setattr(connection, "ask", ask)
+    with pytest.raises(Unreachable, match="is on this machine"):
+        registry.Registry(parse("oci://registry.example/team/digits")).put_blob(b"x")
+    assert len(asked) == 1

@@ -227,3 +227,35 @@ def test_what_the_environment_says_of_repositories_means_nothing(
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.fsmonitor")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "false")
     assert commit_of(str(tree)).changed == ()
+
+
+def test_submodules_must_be_as_their_own_commits_say(tree: Path, tmp_path: Path) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    git(inner, "init", "-q")
+    (inner / "file.py").touch()
+    git(inner, "add", ".")
+    git(inner, "commit", "-qm", "one")
+    git(tree, "submodule", "add", "-q", str(inner), "module")
+    git(tree, "commit", "-qm", "two")
+    (tree / "module" / "file.py").write_text("import evil\n")
+    (tree / "module" / "more.py").touch()
+    assert commit_of(str(tree)).changed == ("module/file.py", "module/more.py")
+    shutil.rmtree(tree / "module")
+    (tree / "module").mkdir()
+    assert commit_of(str(tree)).changed == ()
+    (tree / "module" / "more.py").touch()
+    assert commit_of(str(tree)).changed == ("module",)
+    shutil.rmtree(tree / "module")
+    git(tree, "init", "-q", "module")
+    assert "module" in commit_of(str(tree)).changed
+
+
+def test_what_git_would_expand_is_compared_too(tree: Path) -> None:
+    (tree / ".gitattributes").write_text("*.py ident\n")
+    (tree / "train.py").write_text('name = "$Id$"\n')
+    git(tree, "add", ".")
+    git(tree, "commit", "-qm", "two")
+    assert commit_of(str(tree)).changed == ()
+    (tree / "train.py").write_text('name = "$Id: " + evil() + "$"\n')
+    assert commit_of(str(tree)).changed == ("train.py",)

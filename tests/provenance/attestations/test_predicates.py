@@ -174,3 +174,17 @@ def test_any_approval_comes_back(created: datetime.datetime, comment: str, envir
     approval = Approval(created=created, decision="approved", comment=comment, environments=tuple(environments))
     body = msgspec.json.encode(described(approval))
     assert predicate_of(APPROVAL, json.loads(body)) == approval
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize("kind", TYPES)
+def test_times_that_compare_with_no_other_are_refused(kind: str, time: str) -> None:
+    document = plain(kind)
+    where = document["runDetails"]["metadata"] if kind == "training" else document
+    fields = ["startedOn", "finishedOn"] if kind == "training" else ["created", "expires"]
+    for field in fields + ["started"] * (kind == "scan"):
+        before = where.get(field)
+        where[field] = time
+        with pytest.raises(Refused, match="before the year 1 or after"):
+            predicate_of(TYPES[kind], document)
+        where[field] = before or "2026-06-01T00:00:00Z"

@@ -1,6 +1,7 @@
 """Versions: what comes after a higher one is refused."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from garrison.core.errors import UsageError
 from garrison.provenance.attestations import Version
-from garrison.provenance.attestations.versions import remember
+from garrison.provenance.attestations.versions import highest, remember
 from garrison.provenance.trust import Refused
 from tests.provenance.attestations.samples import NOW
 
@@ -34,6 +35,12 @@ def test_a_memory_that_cannot_be_read_is_no_empty_one(text: str, tmp_path: Path)
     with pytest.raises(Refused, match="seen versions"):
         remember(version(9), str(tmp_path / "seen.json"))
     assert (tmp_path / "seen.json").read_text() == text
+
+
+def test_a_memory_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "seen.json")
+    with pytest.raises(Refused, match="seen versions"):
+        highest("digits", str(tmp_path / "seen.json"))
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

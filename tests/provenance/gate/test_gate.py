@@ -7,16 +7,21 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
-from garrison.provenance.bundles import write
+from garrison.provenance.attestations import attest
+from garrison.provenance.bundles import CertificateSigner, write
 from garrison.provenance.dsse import pre_authentication_encoding
 from garrison.provenance.gate import Piece
 from garrison.provenance.hashing import Serialization
+from garrison.provenance.keys import KeySigner, pem
 from garrison.provenance.statements import Subject
 from garrison.provenance.subjects import attested, subject_of
+from tests.provenance.authorities import authority
 from tests.provenance.gate.world import (
+    DATASET,
     DAY,
     NOW,
     OTHER_DATASET,
@@ -654,3 +659,45 @@ def test_times_of_other_zones_are_the_same_times(world: World) -> None:
     zone = datetime.timezone(datetime.timedelta(hours=14))
     world.evidence["scan"] = world.said(scan(created=NOW.astimezone(zone), started=NOW.astimezone(zone)), "ci")
     assert world.only("scan").met
+
+
+@pytest.mark.parametrize("bound", ["minimum", "maximum", "epsilon"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_bounds_are_numbers(world: World, bound: str, number: float) -> None:
+    world.policy["robustness"]["thresholds"] = [{"metric": "robust-accuracy", "minimum": 0.9, bound: number}]
+    with pytest.raises(UsageError, match="not a finite number"):
+        world.decide()
+
+
+@pytest.mark.parametrize("limit", [{"datasets": [f"sha256:{DATASET}"]}, {"base-models": []}])
+def test_provenance_that_does_not_say_what_was_an_input_does_not_do(world: World, limit: dict[str, Any]) -> None:
+    """What goes by another role, by none or into another kind of build could be any dataset or model."""
+    world.policy["training"] = {"signed-by": ["trainer"], **limit}
+    assert world.only("training").met
+    unlisted = dataset(OTHER_DATASET)
+    for annotations in ({}, {"role": "Dataset"}, {"role": ["dataset"]}):
+        odd = msgspec.structs.replace(unlisted, annotations=annotations)
+        world.evidence["training"] = world.said(training(dataset(), odd), "trainer")
+        assert "more may have" in why(world.only("training"))
+    world.evidence["training"] = world.said(training(dataset(), build="https://mlops.example/v1"), "trainer")
+    assert "more may have" in why(world.only("training"))
+
+
+def test_a_key_in_certificates_of_other_names_is_one_person(world: World, tmp_path: Path) -> None:
+    """Not two approvers, and no other than the author."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    top = authority()
+    (tmp_path / "root.pem").write_bytes(top.pem)
+    (tmp_path / "ada.pub").write_bytes(pem(key.public_key()))
+    holder = top.signer("another@example.org", key=key)
+    world.identities.append(Identity(name="another", authorities="root.pem", subject="another@example.org"))
+    world.policy["approvals"]["signed-by"] = ["ada", "another"]
+    world.keys["ada"] = KeySigner(key)
+    world.evidence["ada"] = world.said(approval(), "ada")
+    signer = CertificateSigner(world.keys["ada"], holder.chain)
+    world.evidence["grace"] = attest([world.subject], approval(), signer)
+    assert "approved by 1 of 2" in why(world.only("approvals"))
+    world.policy["approvals"] = {"signed-by": ["another"], "count": 1}
+    assert world.only("approvals").met
+    world.evidence["by ada too"] = world.signature("ada")
+    assert "grace: signed by the author" in why(world.only("approvals"))

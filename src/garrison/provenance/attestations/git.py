@@ -40,6 +40,10 @@ _LINKED = 5
 """How many symbolic references may lead on to each other, as in git itself."""
 
 
+_NESTED = 16
+"""How many submodules may lie inside each other."""
+
+
 class Commit(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     """SHA-1 or SHA-256, in hexadecimal."""
@@ -51,6 +55,10 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 def commit_of(directory: str) -> Commit:
     """The commit that a working tree is at. Raises `UsageError` where there is none, or no git to ask."""
+    return _commit_of(directory, _NESTED)
+
+
+def _commit_of(directory: str, depth: int) -> Commit:
     tree = os.path.realpath(directory)
     while not os.path.lexists(os.path.join(tree, ".git")):
         above = os.path.dirname(tree)
@@ -61,9 +69,29 @@ def commit_of(directory: str) -> Commit:
     commit = _head(own, common)
     with tempfile.TemporaryDirectory(prefix="garrison-") as temporary:
         git = _Git(temporary, tree, os.path.join(common, "objects"), commit)
-        changed = tuple(name for name in git.changed() if not git.is_unchanged_pointer(name))
+        changed = [name for name in git.changed() if not git.is_unchanged_pointer(name)]
+        inner = [(name, os.path.join(tree, name)) for name in git.submodules()]
         uri = git.origin(os.path.join(common, "config"))
-    return Commit(id=commit, uri=uri, changed=changed)
+    for name, path in inner:
+        changed += [one for one in _changed_within(name, path, depth) if one not in changed]
+    return Commit(id=commit, uri=uri, changed=tuple(changed))
+
+
+def _changed_within(name: str, path: str, depth: int) -> list[str]:
+    """Files of a submodule that are not as its own commit says; which commit that is, the outer one tells."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        return []
+    if not os.path.lexists(os.path.join(path, ".git")):
+        # Not checked out, so that nothing may lie there: git itself does not look.
+        with contextlib.suppress(OSError):
+            return [name] if os.listdir(path) else []
+        return [name]
+    if not depth:
+        raise UsageError(f"{path}: more than {_NESTED} submodules inside each other")
+    try:
+        return [f"{name}/{one}" for one in _commit_of(path, depth - 1).changed]
+    except UsageError:
+        return [name]
 
 
 def _stores(tree: str) -> tuple[str, str]:
@@ -137,6 +165,8 @@ class _Git:
         _make(directory, "HEAD", f"{commit}\n")
         _make(directory, "config", _CONFIGURATION.format(form=form))
         _make(directory, "objects/info/alternates", f"{os.path.realpath(objects)}\n")
+        # Of a line with `$Id: …$` git would take anything for what was committed.
+        _make(directory, "info/attributes", "* -ident\n")
         os.mkdir(os.path.join(directory, "refs"))
         self._run("read-tree", "HEAD")
 
@@ -146,6 +176,11 @@ class _Git:
             "status", "--porcelain=v1", "-z", "--untracked-files=normal", "--ignore-submodules=dirty", "--no-renames"
         )
         return [os.fsdecode(line[3:]) for line in listed.split(b"\0") if line]
+
+    def submodules(self) -> list[str]:
+        """Paths below the working tree at which the commit names a commit of another repository."""
+        listed = self._run("ls-files", "--stage", "-z").split(b"\0")
+        return [os.fsdecode(line.partition(b"\t")[2]) for line in listed if line.startswith(b"160000 ")]
 
     def is_unchanged_pointer(self, name: str) -> bool:
         """Whether the commit has a pointer of Git LFS in place of the file, and to just this file."""

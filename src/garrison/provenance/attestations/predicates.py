@@ -8,7 +8,7 @@ whoever reads it must refuse it. Names are in lowerCamelCase and times in RFC 33
 
 import datetime
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -37,6 +37,15 @@ Digests = Annotated[
     msgspec.Meta(min_length=1, max_length=16),
 ]
 """In lower-case hexadecimal, by the algorithm's name in in-toto's digest sets."""
+
+
+def _check_time(value: object) -> None:
+    """Raise `ValueError` for a time that is in no year of four digits at Greenwich, and compares with no other."""
+    if isinstance(value, datetime.datetime):
+        try:
+            value.astimezone(datetime.UTC)
+        except OverflowError:
+            raise ValueError("a time before the year 1 or after the year 9999") from None
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -69,6 +78,10 @@ class Predicate(
     """When it was said, by the clock of whoever said it."""
     expires: Time | None = None
     """From when on it says nothing any more; absent where it stays true."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            _check_time(getattr(self, name))
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -222,6 +235,7 @@ class Robustness(Predicate, frozen=True, kw_only=True):
     """What the numbers do not say."""
 
     def __post_init__(self) -> None:
+        Predicate.__post_init__(self)
         names = [dataset.name for dataset in self.datasets]
         if len(set(names)) != len(names):
             raise ValueError("two datasets have the same name")
@@ -269,6 +283,10 @@ class BuildMetadata(msgspec.Struct, frozen=True, kw_only=True, rename="camel", o
     started_on: Time | None = None
     finished_on: Time | None = None
 
+    def __post_init__(self) -> None:
+        _check_time(self.started_on)
+        _check_time(self.finished_on)
+
 
 class RunDetails(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Who ran it, and when."""
@@ -305,6 +323,12 @@ class Provenance(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         if self.build_definition.build_type != TRAINING_BUILD:
             return []
         return [one for one in self.build_definition.resolved_dependencies if one.annotations.get("role") == role]
+
+    @property
+    def tells_roles(self) -> bool:
+        """Whether of each input it is known what it was to the training."""
+        roles = [one.annotations.get("role") for one in self.build_definition.resolved_dependencies]
+        return self.build_definition.build_type == TRAINING_BUILD and all(role in get_args(Role) for role in roles)
 
 
 AnyPredicate = Scan | Provenance | Robustness | Approval | Version

@@ -58,5 +58,6 @@ def _alone(path: str) -> Iterator[None]:
 def _seen(path: str) -> dict[str, int]:
     if not os.path.lexists(path):
         return {}
-    with open(path, "rb") as file:
+    # Without waiting for whoever would write into a pipe.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         return decoded(file.read(_BYTES + 1), dict[str, int], "seen versions", most=_BYTES)

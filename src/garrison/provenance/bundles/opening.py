@@ -90,7 +90,7 @@ def _with_certificate(identity: Identity, bundle: Bundle, base: str, now: dateti
     key, name, issuer = vouched(bundle.certificates, authorities, identity.subject, now)
     if not _signed(bundle, key):
         raise Refused("the signature is not of the certificate's key over this payload")
-    return Signatory(kind="certificate", identity=identity.name, subject=name, issuer=issuer)
+    return Signatory(kind="certificate", identity=identity.name, subject=name, issuer=issuer, key=fingerprint(key))
 
 
 def _signed(bundle: Bundle, key: "PublicKey") -> bool:

@@ -87,7 +87,7 @@ def read_any(reader: Reader, what: str) -> object:
         raise LimitExceeded("buffer", f"{what} is longer than {LONGEST} bytes")
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"{what} is not valid JSON: {str(error)[:100]}") from None
 
 

@@ -8,6 +8,7 @@ import base64
 import binascii
 import contextlib
 import hashlib
+import math
 import os
 import re
 import time
@@ -18,7 +19,7 @@ from typing import BinaryIO
 import msgspec
 
 from garrison.core.errors import ExaminationError, LimitExceeded
-from garrison.sources.connections import basic, loopback
+from garrison.sources.connections import allowed, basic, loopback, masked
 from garrison.sources.oci import connection
 from garrison.sources.oci.connection import Exchange, Head, Unreachable
 from garrison.sources.oci.documents import INDEXES, LONGEST, MANIFESTS, Descriptor, index, read, table, text
@@ -53,8 +54,11 @@ class WrongDigest(ExaminationError):
 class Registry:
     """The registry of one reference."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: Reference, seconds: float = math.inf) -> None:
+        """`seconds` is how long all that is asked of it may take together."""
         self._reference = reference
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
         host = urllib.parse.urlsplit(f"//{reference.host}").hostname or ""
         self._base = f"{'http' if loopback(host) else 'https'}://{reference.host}"
         self._home = urllib.parse.urlsplit(self._base).netloc
@@ -167,11 +171,15 @@ class Registry:
         return f"{self._reference.registry}/{self._reference.repository}, {what}"
 
     def put_blob(self, data: bytes) -> None:
-        """Put a blob, in one piece. Raises `Unreachable`."""
+        """Put a blob, in one piece, where the registry says to. Raises `Unreachable`."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         begin = f"{self._base}/v2/{self._reference.repository}/blobs/uploads/"
         told = self._put("POST", begin, b"", {}, 202, digest)
         place = urllib.parse.urljoin(begin, told.get("location", ""))
+        try:
+            allowed(place, urllib.parse.urlsplit(self._base).hostname or "", "registry")
+        except ValueError as error:
+            raise Refused(f"{self._name(digest)}: {error}") from None
         url = f"{place}{'&' if urllib.parse.urlsplit(place).query else '?'}{urllib.parse.urlencode({'digest': digest})}"
         self._put("PUT", url, data, {"Content-Type": "application/octet-stream"}, 201, digest)
 
@@ -202,6 +210,9 @@ class Registry:
     ) -> Iterator[Exchange]:
         """Ask, and once more with what the registry wants to know of who asks."""
         for first in (True, False):
+            seconds = min(seconds, self._until - time.monotonic())
+            if seconds <= 0:
+                raise Refused(f"{masked(url)}: not fetched within {self._seconds:.0f} seconds")
             with connection.ask(url, headers, seconds, self._authorized, method=method, body=body) as exchange:
                 head = exchange.head
                 if not (first and head.status == 401 and self._is_home(head.url)):
@@ -242,7 +253,7 @@ class Registry:
                 raise Refused(f"{self._reference.registry} gives no token: {_refusal(exchange.head.status)}")
             try:
                 answer = table(msgspec.json.decode(exchange.body(1 << 20)))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 answer = {}
         token = text(answer.get("token")) or text(answer.get("access_token"))
         if not token or not token.isascii() or not token.isprintable():
@@ -273,7 +284,7 @@ def _login(reference: Reference) -> tuple[str, str] | None:
         try:
             with open(path, "rb") as file:
                 kept = table(table(msgspec.json.decode(file.read(1 << 20))).get("auths"))
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
         for key in keys:
             encoded = text(table(kept.get(key)).get("auth"))

@@ -169,3 +169,23 @@ def test_all_of_it_has_an_end(server: Memory, model: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(registries, "_SECONDS", -1.0)
     pieces, reasons = found(server)
     assert not pieces and all("not fetched within" in reason for reason in reasons) and reasons
+
+
+def test_documents_nested_without_an_end(server: Memory, model: str) -> None:
+    server.artifact(BUNDLE, (BUNDLE, b"one"), subject=model)
+    server.answers["1"] = 200, {}, b'{"layers":' + b"[" * 200_000
+    assert "not valid JSON" in found(server)[1][0]
+
+
+def test_a_slow_registry_has_its_time_once(server: Memory, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again for each page, each blob and each try."""
+    server.page = 1
+    for number in range(3):
+        server.artifact(BUNDLE, (BUNDLE, b"%d" % number), subject=model)
+
+    def asked() -> int:
+        return sum("/referrers/" in path for _, path in server.requests)
+
+    monkeypatch.setattr(registry.time, "monotonic", lambda: 301.0 * asked())
+    pieces, reasons = found(server)
+    assert not pieces and "not fetched within 300 seconds" in reasons[-1] and asked() == 1

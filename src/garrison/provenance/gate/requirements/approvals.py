@@ -43,20 +43,22 @@ def judge(asked: ApprovalsRequirement, candidates: Sequence[Candidate], now: dat
 
 
 class _People:
-    """Who is who: signatories that share a name or a key are one person."""
+    """Who is who: signatories that share a name or a key, be it in a certificate, are one person."""
 
     def __init__(self, signatories: Iterable[Signatory]) -> None:
         self._parent: dict[object, object] = {}
         for one in signatories:
-            name, key = self._marks(one)
-            self._parent[self._root(name)] = self._root(key)
+            name, *others = self._marks(one)
+            for other in others:
+                self._parent[self._root(name)] = self._root(other)
 
     def of(self, one: Signatory) -> object:
         return self._root(self._marks(one)[0])
 
     @staticmethod
-    def _marks(one: Signatory) -> tuple[object, object]:
-        return ("identity", one.identity), ("subject", one.subject)
+    def _marks(one: Signatory) -> list[tuple[str, str]]:
+        marks = [("identity", one.identity), ("subject", one.subject)]
+        return [*marks, ("subject", one.key)] if one.key else marks
 
     def _root(self, mark: object) -> object:
         while (parent := self._parent.setdefault(mark, mark)) != mark:

@@ -26,6 +26,8 @@ def _provenance(one: Candidate) -> Provenance:
 
 
 def _against(asked: TrainingRequirement, provenance: Provenance) -> Iterator[str]:
+    if (asked.datasets or asked.base_models is not None) and not provenance.tells_roles:
+        yield "it does not tell all that went into the training as garrison does, so that more may have than it names"
     datasets, models, code = (provenance.inputs(role) for role in ("dataset", "model", "code"))
     if asked.datasets:
         yield from _unlisted(datasets, asked.datasets, "dataset")

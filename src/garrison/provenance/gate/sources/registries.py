@@ -34,7 +34,7 @@ _SECONDS = 300.0
 def attached(reference: str) -> Iterator[Piece | PassedOver]:
     """What is attached to what a reference names, and in it. Raises `UsageError` for what is no reference."""
     named = parse(reference)
-    source = _Source(Registry(named), f"{SCHEME}{named.registry}/{named.repository}")
+    source = _Source(Registry(named, _SECONDS), f"{SCHEME}{named.registry}/{named.repository}")
     try:
         yield from source.about(named.wanted)
     except (Unreachable, ExaminationError) as error:
