@@ -80,6 +80,15 @@ def test_the_policy_says_whose_signatures_count(place: Path, capsys: Captured) -
     assert main(["verify", "model", *policy, "--identity", "carol"]) == 2
 
 
+def test_one_name_may_have_two_keys(place: Path, capsys: Captured) -> None:
+    both = "".join(f'[[identities]]\nname = "alice"\npublic-key = "{key}.pub"\n' for key in ("key", "other"))
+    (place / "garrison.toml").write_text(both)
+    for key in ("key", "other"):
+        main(["sign", "model", "--key", key, "--quiet"])
+        assert main(["verify", "model", "--identity", "alice"]) == 0
+        assert main(["verify", "model"]) == 0
+
+
 def test_a_policy_within_the_model_has_no_say(place: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "model" / "garrison.toml").write_text('[[identities]]\nname = "mallory"\npublic-key = "../other.pub"\n')
     main(["sign", "model", "--key", "other", "--quiet"])

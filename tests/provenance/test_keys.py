@@ -79,3 +79,10 @@ def test_keys_of_other_kinds_and_files_that_are_none(tmp_path: Path) -> None:
 def test_a_private_key_is_never_taken_for_a_public_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="private"):
         load_public_key(written(KINDS["P-256"](), tmp_path / "key"))
+
+
+def test_two_keys_in_one_file_are_not_taken_for_the_first(tmp_path: Path) -> None:
+    keys = [pem(KINDS[kind]().public_key()) for kind in ("P-256", "P-384")]
+    (tmp_path / "keys").write_bytes(b"".join(keys))
+    with pytest.raises(UsageError, match="more than one"):
+        load_public_key(str(tmp_path / "keys"))

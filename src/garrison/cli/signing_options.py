@@ -247,11 +247,13 @@ def trust(arguments: "argparse.Namespace", policy: "Policy", base: str) -> "Trus
     named = tuple(_named(arguments))
     if named and not arguments.identities:
         return Trust(identities=named, base=base)
-    known = {identity.name: identity for identity in policy.identities}
+    known = {identity.name for identity in policy.identities}
     for name in arguments.identities:
         if name not in known:
             raise UsageError(f"no identity named {name!r} in the policy")
-    chosen = tuple(known[name] for name in arguments.identities) or policy.identities
+    # One name may have several, as somebody with two keys.
+    wanted = arguments.identities or known
+    chosen = tuple(identity for identity in policy.identities if identity.name in wanted)
     if not chosen:
         raise UsageError(
             "whose signature counts? Give --public-key, --authorities, --sigstore-identity or a policy with identities"

@@ -111,6 +111,8 @@ def load_public_key(path: str) -> "PublicKey":
     data = contents(path)
     if b"PRIVATE KEY" in data:
         raise UsageError(f"{path}: a private key, where a public one is asked for")
+    if data.count(b"-----BEGIN") > 1:
+        raise UsageError(f"{path}: more than one key; give each a file of its own")  # or the others would not count
     try:
         key = serialization.load_pem_public_key(data)
     except (ValueError, UnsupportedAlgorithm):
