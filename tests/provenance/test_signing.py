@@ -1,5 +1,7 @@
 """Signing models and verifying them: what holds, and what each alteration of a model is called."""
 
+import base64
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
+from garrison.provenance import model_statement
 from garrison.provenance.bundles import CertificateSigner
 from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Difference, Serialization
 from garrison.provenance.keys import KeySigner, pem
@@ -181,6 +184,17 @@ def test_what_is_left_out_is_named_and_so_must_be_text(model: Path) -> None:
         sign(str(model), SIGNER, serialization=Serialization(ignored=(os.fsdecode(b"\xff"),)))
     with pytest.raises(UsageError, match="UTF-8"):
         sign(str(model), SIGNER, signature=str(model / os.fsdecode(b"\xff")))
+
+
+def test_what_would_be_too_large_to_read_again_is_not_signed(
+    model: Path, trust: Trust, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(base64.b64decode(json.loads(signed(model))["dsseEnvelope"]["payload"]))
+    monkeypatch.setattr(model_statement, "_PAYLOAD_BYTES", size)
+    assert signed(model) and checked(model, trust).holds
+    monkeypatch.setattr(model_statement, "_PAYLOAD_BYTES", size - 1)
+    with pytest.raises(Refused, match="more than"):
+        signed(model)
 
 
 def test_git_s_own_files_are_left_out_and_said(model: Path, trust: Trust) -> None:

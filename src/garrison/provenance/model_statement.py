@@ -27,11 +27,12 @@ from garrison.provenance.dsse import IN_TOTO
 from garrison.provenance.hashing import Entry, Manifest, Serialization
 from garrison.provenance.hashing.manifest import SINGLE_FILE, Algorithm
 from garrison.provenance.statements import STATEMENT
-from garrison.provenance.strict_json import decoded
+from garrison.provenance.strict_json import check_size, decoded
 from garrison.provenance.trust import Refused
 
 PREDICATE = "https://model_signing/signature/v1.0"
-_PAYLOAD_BYTES = 192 << 20
+_PAYLOAD_BYTES = 190 << 20
+"""In base64 a little less than a bundle may have."""
 _DIGITS = {"sha256": 64, "blake2b": 128, "blake3": 64}
 _HEXADECIMAL = re.compile(r"[0-9a-f]+")
 _SHARD = re.compile(r"(.+):(0|[1-9][0-9]{0,17}):(0|[1-9][0-9]{0,17})", re.DOTALL)
@@ -80,8 +81,11 @@ class _Kind(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def written(manifest: Manifest) -> bytes:
-    """The statement about a model, as JSON; the same for the same manifest."""
-    return msgspec.json.encode(
+    """The statement about a model, as JSON; the same for the same manifest.
+
+    Raises `Refused` for one that would not be read again: about a million files and more, or very long names.
+    """
+    payload = msgspec.json.encode(
         {
             "_type": STATEMENT,
             "subject": [{"name": manifest.name, "digest": {"sha256": manifest.root}}],
@@ -89,6 +93,8 @@ def written(manifest: Manifest) -> bytes:
             "predicate": {"serialization": described(manifest.serialization), "resources": manifest.entries},
         }
     )
+    check_size(payload, "statement", most=_PAYLOAD_BYTES)
+    return payload
 
 
 def read(payload: bytes, payload_type: str) -> Manifest:

@@ -27,10 +27,7 @@ def decoded(data: bytes, kind: type[T], what: str, *, most: int, structure: int 
     `most` is the most bytes that it may have, `structure` the most of them outside of strings; `what` begins the
     reason. Raises `Refused` for what is larger, is no JSON, has a key twice or has another shape than `kind`.
     """
-    if len(data) > most:
-        raise Refused(f"{what}: more than {most:,} bytes")
-    if _exceeds(data, structure):
-        raise Refused(f"{what}: more than {structure:,} bytes of JSON outside of strings")
+    check_size(data, what, most=most, structure=structure)
     try:
         json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_no_number)
         return msgspec.json.decode(data, type=kind)
@@ -38,6 +35,14 @@ def decoded(data: bytes, kind: type[T], what: str, *, most: int, structure: int 
         raise Refused(f"{what}: JSON nested too deep") from None
     except ValueError as error:  # of json, of msgspec and of what is no UTF-8
         raise Refused(f"{what}: {error}") from None
+
+
+def check_size(data: bytes, what: str, *, most: int, structure: int = _STRUCTURE_BYTES) -> None:
+    """Raises `Refused` for what `decoded` would, because there is too much of it."""
+    if len(data) > most:
+        raise Refused(f"{what}: more than {most:,} bytes")
+    if len(data) > structure and _exceeds(data, structure):
+        raise Refused(f"{what}: more than {structure:,} bytes of JSON outside of strings")
 
 
 def _exceeds(data: bytes, structure: int) -> bool:
