@@ -7,6 +7,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from garrison.core.errors import UsageError
+from garrison.provenance.keys import pem
 from garrison.provenance.sealing.encoding import bech32_bytes, bech32_text
 from garrison.provenance.sealing.hybrid import HybridIdentity, HybridRecipient
 from garrison.provenance.sealing.identities import KINDS, identity, identity_file, recipient, recipients_file
@@ -144,3 +145,14 @@ def test_prefixes_are_the_longest_that_fit() -> None:
         "age1tag",
     ]
     assert isinstance(HYBRID, HybridIdentity)
+
+
+def test_nobody_in_a_file_is_passed_over_for_a_public_key_in_it(tmp_path: Path) -> None:
+    key = pem(ec.generate_private_key(ec.SECP256R1()).public_key()).decode()
+    line = f"{X25519Identity.generate().recipient}\n"
+    for text in (key + line, line + key, key + key):
+        (tmp_path / "team").write_text(text)
+        with pytest.raises(UsageError, match=r"alone|more than one"):
+            recipients_file(str(tmp_path / "team"))
+    (tmp_path / "team").write_text(f"\n{key}\n")
+    assert len(recipients_file(str(tmp_path / "team"))) == 1

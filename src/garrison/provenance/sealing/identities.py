@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key")
 
+_PEM, _PEM_END = b"-----BEGIN PUBLIC KEY-----", b"-----END PUBLIC KEY-----"
+
 KeyPair = x25519.X25519Identity | hybrid.HybridIdentity
 KINDS: dict[str, Callable[[], KeyPair]] = {
     "x25519": x25519.X25519Identity.generate,
@@ -97,7 +99,9 @@ def _what(prefix: str) -> str:
 def recipients_file(path: str) -> "list[Recipient]":
     """The recipients in a file, one a line; or one as a public key on P-256 in PEM. Raises `UsageError`."""
     data = contents(path)
-    if b"-----BEGIN PUBLIC KEY-----" in data:
+    if _PEM in data:
+        if not (data.lstrip().startswith(_PEM) and data.rstrip().endswith(_PEM_END)):
+            raise UsageError(f"{path}: a public key in PEM stands alone in its file")  # or the rest would not count
         return [_of_public_key(path)]
     return [_placed(path, number, recipient, line) for number, line in _lines(path, data)]
 
