@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -108,6 +109,24 @@ def test_links_to_files_inside_become_files_and_others_are_refused(model: Path, 
         (model / "link").symlink_to(target)
         with pytest.raises(UsageError, match=said):
             packed(model)
+
+
+def test_a_link_that_comes_meanwhile_is_not_followed(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "else").mkdir()
+    (tmp_path / "else" / "a.bin").write_bytes(b"secret")
+    header = archives._header
+
+    def late(name: str, *more: Any) -> bytes:
+        if name == "weights":  # it was seen to be a directory, and is listed next
+            shutil.rmtree(model / "weights")
+            (model / "weights").symlink_to(tmp_path / "else")
+        return header(name, *more)
+
+    monkeypatch.setattr(archives, "_header", late)
+    with pytest.raises(UsageError, match="weights"):
+        packed(model)
 
 
 def test_what_is_no_file_is_refused(model: Path) -> None:

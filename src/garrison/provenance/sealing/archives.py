@@ -69,7 +69,11 @@ class Packed(io.RawIOBase):
 
     def _directory(self, name: str, depth: int) -> Iterator[bytes]:
         try:
-            entries = sorted(os.listdir(os.path.join(self._root, name)))
+            folder = self._opened(name, _DIRECTORY)
+            try:
+                entries = sorted(os.listdir(folder))
+            finally:
+                os.close(folder)
         except OSError as error:
             raise UsageError(f"{os.path.join(self._root, name)}: {error.strerror}") from None
         for entry in entries:
@@ -91,7 +95,7 @@ class Packed(io.RawIOBase):
             elif stat.S_ISLNK(mode):
                 yield from self._file(name, self._inside(path))
             else:
-                yield from self._file(name, path)
+                yield from self._file(name, name)
         except OSError as error:
             raise UsageError(f"{path}: {error.strerror}") from None
 
@@ -101,12 +105,26 @@ class Packed(io.RawIOBase):
             raise UsageError(f"{path}: a link that leaves the directory; put a copy in its place (cp -rL does)")
         if os.path.isdir(target):
             raise UsageError(f"{path}: a link to a directory; put a copy in its place (cp -rL does)")
-        return target
+        return os.path.relpath(target, self._root)
 
-    def _file(self, name: str, path: str) -> Iterator[bytes]:
+    def _opened(self, name: str, flags: int) -> int:
+        """What is called so in the directory, by way of no link, which could have come into a place meanwhile."""
+        here = os.open(self._root, _DIRECTORY)
+        parts = name.split("/") if name else []
+        for place, part in enumerate(parts, 1):
+            try:
+                inner = os.open(part, flags if place == len(parts) else _DIRECTORY, dir_fd=here)
+            finally:
+                os.close(here)
+            here = inner
+        return here
+
+    def _file(self, name: str, content: str) -> Iterator[bytes]:
+        """The member `name` with what is in the file `content`; both are paths in the directory."""
+        path = os.path.join(self._root, content)
         # Without waiting, as a pipe that nobody writes to would make it.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-        with os.fdopen(os.open(path, flags), "rb", buffering=0) as file:
+        with os.fdopen(self._opened(content, flags), "rb", buffering=0) as file:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise UsageError(f"{path}: neither a file nor a directory, and cannot be sealed with the rest")
