@@ -154,7 +154,7 @@ def test_what_is_omitted_is_listed() -> None:
 
 
 def test_no_process_outlives_the_pool(tmp_path: Path) -> None:
-    with Pool(Settings(limits=Limits()), 2) as pool:
+    with Pool(Settings(limits=Limits(seconds=1)), 2) as pool:
         for number in range(3):
             (tmp_path / str(number)).write_bytes(b"hang")
         for _ in pool.examine(walk([str(tmp_path)])):
