@@ -1,10 +1,14 @@
-"""SPDX 3 with the AI and Dataset profiles, held against the classes that SPDX's own model generates."""
+"""SPDX 3 with the AI and Dataset profiles, held against its JSON schema and the classes that its model generates."""
 
+import functools
 import io
 import json
+from importlib.resources import files
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
+from jsonschema import Draft202012Validator, ValidationError
 from spdx_python_model import v3_0_1
 
 from garrison.core.report import Report
@@ -16,10 +20,17 @@ from .trees import REPOSITORY, bill_of, safetensors
 NO_ASSERTION = "expandedlicensing_NoAssertionLicense"
 
 
+@functools.cache
+def schema() -> Draft202012Validator:
+    """The JSON schema of SPDX 3.0.1, as https://spdx.org/schema/3.0.1/spdx-json-schema.json has it."""
+    return Draft202012Validator(json.loads(files("lib4sbom").joinpath("schemas/spdx/3.0-schema.json").read_text()))
+
+
 class Graph:
     """A document that was read by SPDX's classes, without a loss, and whose references are there."""
 
     def __init__(self, text: str) -> None:
+        schema().validate(json.loads(text))
         read = v3_0_1.SHACLObjectSet()
         v3_0_1.JSONLDDeserializer().read(io.BytesIO(text.encode()), read)
         assert read.link() == set()
@@ -51,10 +62,22 @@ def conforms(graph: Graph) -> None:
             assert element["dataset_datasetType"]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(any_report())
 def test_any_inventory_gives_a_valid_document(report: Report) -> None:
     conforms(Graph(written(report, "spdx")))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ai_typeOfModel": "llama"}, {"ai_unknown": 1}, {"releaseTime": "May"}, {"software_primaryPurpose": "weights"}],
+)
+def test_the_schema_refuses_what_is_wrong(wrong: dict[str, Any]) -> None:
+    document = json.loads(bill_of(REPOSITORY, "spdx"))
+    model = next(one for one in document["@graph"] if one["type"] == "ai_AIPackage")
+    model.update(wrong)
+    with pytest.raises(ValidationError):
+        schema().validate(document)
 
 
 def test_a_repository_is_an_ai_package() -> None:
