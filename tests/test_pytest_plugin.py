@@ -92,3 +92,9 @@ def test_two_policies_at_once(pytester: pytest.Pytester) -> None:
     done = pytester.run(*command, "--garrison-policy", "lax.toml")
     assert done.ret == 4
     done.stderr.fnmatch_lines(["ERROR: this process is protected already, by another policy"])
+
+
+def test_a_protected_pytest_that_takes_warnings_for_errors(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(): pass")
+    done = pytester.run(sys.executable, "-m", "garrison.protect", "-m", "pytest", "-W", "error")
+    done.assert_outcomes(passed=1)

@@ -4,6 +4,8 @@ import garrison
 
 report = garrison.scan("model.pt")
 report.decision.allowed
+
+(PYTEST_DONT_REWRITE: a protected process has imported this before pytest looks at its plugins.)
 """
 
 from typing import TYPE_CHECKING
