@@ -1,3 +1,4 @@
+import contextlib
 import json
 import pickle
 from pathlib import Path
@@ -34,4 +35,8 @@ def test_mistakes_are_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["disarm", str(tmp_path / "none"), "-o", str(tmp_path / "out")]) == 2
     assert main(["disarm", str(tmp_path / "none")]) == 2
     assert main(["disarm", str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps({"epoch": 3}))
+    with contextlib.chdir(tmp_path):
+        assert main(["disarm", "model.pkl", "-o", "-"]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["model.pkl"]
     assert "Traceback" not in capsys.readouterr().err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from garrison.cli import exits, terminal
 from garrison.cli.arguments import Parser
-from garrison.core.errors import ExaminationError
+from garrison.core.errors import ExaminationError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -30,6 +30,8 @@ def run(arguments: "argparse.Namespace") -> int:
     from garrison.artifacts.disarm import disarm
     from garrison.reporting.text import printable
 
+    if arguments.output == "-":
+        raise UsageError("-o: name a file; what was done is told on the standard output")
     try:
         outcome = disarm(arguments.model, arguments.output)
     except ExaminationError as error:
