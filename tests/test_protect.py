@@ -4,6 +4,7 @@ import _pickle
 import contextlib
 import datetime
 import gzip
+import importlib
 import io
 import os
 import pickle
@@ -309,6 +310,10 @@ def test_the_file_may_be_named(protected: None, hostile: Touch) -> None:
         call(file=io.BytesIO(pickle.dumps(hostile)))
     with pytest.raises(TypeError):
         call()
+    nameless: Any = io.BufferedReader(io.BytesIO(pickle.dumps(hostile)))  # type: ignore[arg-type]
+    unnamed: Any = type("File", (), {"name": "", "read": nameless.read, "readline": nameless.readline})()
+    with pytest.raises(garrison.LoadRefused, match=r"^a pickle @"):
+        call(unnamed)
 
 
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
@@ -488,6 +493,16 @@ def test_torch(protected: None, hostile: Touch, tmp_path: Path) -> None:
         torch.load(tmp_path / "absent.pt")
 
 
+def test_activations_of_torch_that_are_built_in() -> None:
+    from torch import special
+    from torch.nn import functional
+
+    with garrison.protect(garrison.Policy(threshold="medium")):
+        for function in (functional.gelu, functional.softplus, functional.softshrink, special.expit):
+            assert pickle.loads(pickle.dumps(function)) is function
+        assert pickle.loads(b"ctorch.nn.functional\nsoftplus\n.") is functional.softplus  # as older ones wrote it
+
+
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_keras(protected: None, tmp_path: Path) -> None:
     import keras
@@ -507,6 +522,30 @@ def test_keras(protected: None, tmp_path: Path) -> None:
         keras.saving.load_model(tmp_path)
     with pytest.raises(garrison.LoadRefused, match="neither a path nor a file object, but int"):
         keras.saving.load_model(5)
+
+
+@pytest.mark.parametrize("module", ["saving_api", "saving_lib", "legacy.save"])
+def test_keras_2_by_its_other_name(module: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It needs all of TensorFlow: here a package of the same shape stands for it."""
+    folder = tmp_path / "tf_keras" / "src" / "saving" / "legacy"
+    folder.mkdir(parents=True)
+    where = folder.parent.joinpath(*module.split(".")).with_suffix(".py")
+    where.write_text(
+        "import pathlib\n\n"
+        "def load_model(filepath, custom_objects=None, compile=True): return pathlib.Path(filepath).read_bytes()"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("tf_keras", "tf_keras.src", "tf_keras.src.saving", f"tf_keras.src.saving.{module}"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with garrison.protect():
+        load = importlib.import_module(f"tf_keras.src.saving.{module}").load_model
+        for content, passes in ((pickle.dumps([1]), True), (b"cposix\nsystem\n(S'id'\ntR.", False)):
+            (tmp_path / "model.h5").write_bytes(content)
+            if passes:
+                assert load(tmp_path / "model.h5") == content
+            else:
+                with pytest.raises(garrison.LoadRefused):
+                    load(str(tmp_path / "model.h5"), compile=False)
 
 
 def test_a_checkpoint_that_somebody_keeps_rewriting(protected: None, hostile: Touch, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ class _State:
         """Capture and judge the next stream. Raises `LoadRefused`, and `UnpicklingError` for what is none."""
         found = captured(self.file)
         name = getattr(self.file, "name", None)
-        name = display(name) if isinstance(name, str) else "a pickle"
+        name = display(name) if isinstance(name, str) and name else "a pickle"
         ending, self.names = judge.stream(found.reader, found.size, name, self._follower)
         length = ending.position - self._before
         if not ending.stopped:
