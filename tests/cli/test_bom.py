@@ -64,3 +64,17 @@ def test_a_place_of_nothing_has_an_empty_bill(models: Path, capsys: pytest.Captu
     assert json.loads(capsys.readouterr().out)["components"] == []
     assert main(["bom", "models", "--format", "spdx"]) == 0
     assert len(json.loads(capsys.readouterr().out)["@graph"]) == 6
+
+
+@pytest.mark.parametrize("command", ["bom", "scan"])
+def test_what_is_described_is_not_overwritten(
+    command: str, models: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(models)
+    before = Path("net.safetensors").read_bytes()
+    os.symlink("net.safetensors", "link")
+    for output in ("net.safetensors", "../models/net.safetensors", "link"):
+        assert main([command, "net.safetensors", "--output", output]) == 2
+        assert "would be lost" in capsys.readouterr().err
+    assert Path("net.safetensors").read_bytes() == before
+    assert main([command, ".", "--output", "report.json"]) == 0

@@ -183,3 +183,15 @@ def test_a_policy_in_the_model_decides_nothing(world: World, capsys: pytest.Capt
     Path("garrison.toml").rename("digits/garrison.toml")
     os.chdir("digits")
     assert main(["gate", "."]) == 2 and "lies in what it is to judge" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--output", "--attest"])
+def test_the_decision_is_not_written_into_the_model(
+    world: World, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["gate", "digits", option, "digits/decision.json"]) == 2
+    assert "lies in the model" in capsys.readouterr().err
+    before = (world.model / "config.json").read_bytes()
+    assert main(["gate", "digits/config.json", option, "digits/config.json"]) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert (world.model / "config.json").read_bytes() == before

@@ -167,10 +167,8 @@ def _check_output(arguments: "argparse.Namespace") -> None:
     if not os.path.exists(arguments.model):
         raise UsageError(f"{arguments.model}: no such file or directory")
     if arguments.output and arguments.output != "-" and not arguments.output.startswith(_REGISTRY):
-        terminal.check_writable(arguments.output)
-        inside = os.path.join(os.path.realpath(arguments.model), "")
-        if os.path.realpath(arguments.output).startswith(inside):
-            raise UsageError(f"{arguments.output}: lies in the model, which it would change")
+        terminal.check_writable(arguments.output, [arguments.model])
+        terminal.check_outside(arguments.output, arguments.model)
 
 
 def _put(arguments: "argparse.Namespace", bundle: bytes) -> str:

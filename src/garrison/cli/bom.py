@@ -47,7 +47,7 @@ def run(arguments: "argparse.Namespace") -> int:
     if arguments.output == "-":
         arguments.output = None
     if arguments.output:
-        terminal.check_writable(arguments.output)
+        terminal.check_writable(arguments.output, arguments.paths)
     policy = load_policy(arguments.policy)
     with terminal.progress(hidden=arguments.quiet) as progress:
         text, report = describe(arguments.paths, arguments.format, policy, progress=progress, jobs=arguments.jobs)

@@ -62,7 +62,8 @@ def run(arguments: "argparse.Namespace") -> int:
     output = None if arguments.output == "-" else arguments.output
     for path in (output, arguments.attest):
         if path:
-            terminal.check_writable(path)
+            terminal.check_writable(path, [arguments.model])
+            terminal.check_outside(path, arguments.model)
     with _signer(arguments) as signer:
         with signing_options.reading(arguments) as reading:
             decision = decide(

@@ -62,7 +62,7 @@ def run(arguments: "argparse.Namespace") -> int:
     if arguments.root:
         arguments.paths = [f"host:{arguments.root}" if path == "host:" else path for path in arguments.paths]
     if arguments.output:
-        terminal.check_writable(arguments.output)
+        terminal.check_writable(arguments.output, arguments.paths)
     interrupted = False
     try:
         with terminal.progress(hidden=arguments.quiet) as progress:

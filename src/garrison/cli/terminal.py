@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from garrison.core.errors import UsageError
@@ -67,8 +67,15 @@ def write_bytes(data: bytes) -> None:
         raise UsageError(f"standard output cannot be written: {error.strerror}") from None
 
 
-def check_writable(path: str) -> None:
-    """Raise `UsageError` before the work when its result could not be written after it."""
+def check_writable(path: str, read: Iterable[str] = ()) -> None:
+    """Raise `UsageError` before the work when its result could not be written after it.
+
+    Nor may it be written in the place of what is `read`.
+    """
+    for one in read:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(path, one) and not _special(path):
+                raise UsageError(f"{path}: is what is read, and would be lost")
     if os.path.isdir(path):
         raise UsageError(f"{path}: cannot be written: is a directory")
     directory = os.path.dirname(os.path.realpath(path))
@@ -76,6 +83,12 @@ def check_writable(path: str) -> None:
         raise UsageError(f"{path}: cannot be written: no such directory")
     if not os.access(path if _special(path) else directory, os.W_OK):
         raise UsageError(f"{path}: cannot be written: permission denied")
+
+
+def check_outside(path: str, model: str) -> None:
+    """Raise `UsageError` for a place in the directory of a model, which would be another model afterwards."""
+    if os.path.realpath(path).startswith(os.path.join(os.path.realpath(model), "")):
+        raise UsageError(f"{path}: lies in the model, which it would change")
 
 
 def write_file(path: str, text: str) -> None:

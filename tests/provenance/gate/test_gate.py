@@ -701,3 +701,9 @@ def test_a_key_in_certificates_of_other_names_is_one_person(world: World, tmp_pa
     assert world.only("approvals").met
     world.evidence["by ada too"] = world.signature("ada")
     assert "grace: signed by the author" in why(world.only("approvals"))
+
+
+def test_a_least_version_that_is_none_is_the_policys_mistake(world: World) -> None:
+    world.policy["scan"]["minimum-version"] = "newest"
+    with pytest.raises(UsageError, match="minimum-version 'newest' is none"):
+        world.decide()

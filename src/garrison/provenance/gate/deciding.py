@@ -72,6 +72,13 @@ def _check(policy: GatePolicy, identities: Sequence[Identity]) -> None:
         for signer in requirement.signed_by if requirement else ():
             if signer not in known:
                 raise UsageError(f"policy: gate.{name}: no identity named {signer!r}")
+    if policy.scan and policy.scan.minimum_version:
+        from packaging.version import InvalidVersion, Version
+
+        try:
+            Version(policy.scan.minimum_version)
+        except InvalidVersion:
+            raise UsageError(f"policy: gate.scan: minimum-version {policy.scan.minimum_version!r} is none") from None
 
 
 def _kinds(policy: GatePolicy) -> set[str]:

@@ -84,7 +84,7 @@ def ask(
             response = connection.getresponse()
             told = {name.lower(): value for name, value in response.getheaders()}
             if method == "GET" and response.status in REDIRECTS and "location" in told:
-                url = urllib.parse.urljoin(url, told["location"])
+                url = joined(url, told["location"])
                 continue
             yield Exchange(Head(response.status, url, told), response, until)
             return
@@ -97,12 +97,26 @@ def ask(
     raise Unreachable(f"{masked(url)} redirects more than {_REDIRECTS} times")
 
 
+def joined(url: str, place: str) -> str:
+    """Where a place leads to that was named by what the address gave. Raises `Unreachable` where that is nowhere."""
+    try:
+        return urllib.parse.urljoin(url, place)
+    except ValueError:
+        raise Unreachable(f"{masked(url)} leads to {place[:100]!r}, which is no address") from None
+
+
 def _checked(url: str, first: urllib.parse.SplitResult) -> urllib.parse.SplitResult:
     """Plain http and this machine are only for who was asked so."""
     try:
         parts = allowed(url, first.hostname or "", "registry")
+        url.encode("ascii")
+        (parts.hostname or "").encode("idna")  # labels that no name server knows
+    except UnicodeError:
+        raise Unreachable(f"{masked(url)[:300]} is no address") from None
     except ValueError as error:
         raise Unreachable(str(error)) from None
+    if not url.isprintable() or " " in url:
+        raise Unreachable(f"{masked(url)[:300]} is no address")
     if parts.scheme == "http" and not loopback(parts.hostname or ""):
         raise Unreachable(f"{masked(url)} is plain http")
     return parts

@@ -92,7 +92,7 @@ class Registry:
                 following = _NEXT.search(told.get("link", ""))
                 if not following:
                     return found
-                url = urllib.parse.urljoin(url, following[1])
+                url = connection.joined(url, following[1])
                 if not self._is_home(url):
                     raise Refused(f"{self._name(digest)}: its list of referrers goes on elsewhere")
         except Missing:
@@ -175,7 +175,7 @@ class Registry:
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         begin = f"{self._base}/v2/{self._reference.repository}/blobs/uploads/"
         told = self._put("POST", begin, b"", {}, 202, digest)
-        place = urllib.parse.urljoin(begin, told.get("location", ""))
+        place = connection.joined(begin, told.get("location", ""))
         try:
             allowed(place, urllib.parse.urlsplit(self._base).hostname or "", "registry")
         except ValueError as error:
@@ -237,7 +237,7 @@ class Registry:
         fields = dict(_CHALLENGE.findall(rest))
         if scheme.lower() != "bearer" or not fields.get("realm"):
             return {}
-        realm = urllib.parse.urlsplit(fields["realm"])
+        realm = urllib.parse.urlsplit(connection.joined(self._base, fields["realm"]))
         if loopback(realm.hostname or "") and not loopback(urllib.parse.urlsplit(self._base).hostname or ""):
             raise Refused(f"{self._reference.registry} asks for tokens of this machine")
         query = {"scope": fields.get("scope") or f"repository:{self._reference.repository}:pull"}

@@ -189,3 +189,20 @@ def test_a_slow_registry_has_its_time_once(server: Memory, model: str, monkeypat
     monkeypatch.setattr(registry.time, "monotonic", lambda: 301.0 * asked())
     pieces, reasons = found(server)
     assert not pieces and "not fetched within 300 seconds" in reasons[-1] and asked() == 1
+
+
+NOWHERE = ["http://[::1", "/x/é", "https://a b/", f"https://{'a' * 70}.example/", "https://x:99999/", "/x\ty"]
+
+
+@pytest.mark.parametrize("place", NOWHERE)
+def test_redirects_and_realms_that_are_no_addresses(server: Memory, model: str, place: str) -> None:
+    for status, headers in (302, {"location": place}), (401, {"www_authenticate": f'Bearer realm="{place}"'}):
+        server.answers["1"] = status, headers, b""
+        pieces, reasons = found(server)
+        assert not pieces and len(reasons) == 1
+
+
+@pytest.mark.parametrize("place", ["http://[::1", "http://[x]/"])
+def test_lists_that_go_on_nowhere(server: Memory, model: str, place: str) -> None:
+    server.answers[model] = 200, {"link": f'<{place}>; rel="next"'}, b'{"manifests":[]}'
+    assert "no address" in found(server)[1][0]
