@@ -28,9 +28,26 @@ def test_files_that_it_is_given(hook: Any) -> None:
     names = (
         "requirements.txt requirements-dev.in pyproject.toml poetry.lock uv.lock pylock.toml Pipfile package-lock.json"
     )
-    for name in (*names.split(), "deep/environment.yml", "a.PKL", "model.joblib.gz", "pytorch_model.bin"):
+    packed = "models.zip models.tar.gz a.llamafile a.mar a.cloudpickle a/tokenizer_config.json chat_template.jinja"
+    for name in (
+        *names.split(),
+        *packed.split(),
+        "deep/environment.yml",
+        "a.PKL",
+        "model.joblib.gz",
+        "pytorch_model.bin",
+    ):
         assert given(name), name
-    for name in ("README.md", "src/module.py", "picture.png", "bin", "a.pkl.py", "docs/pkl", "my-pyproject.toml.md"):
+    for name in (
+        "README.md",
+        "src/module.py",
+        "picture.png",
+        "bin",
+        "a.pkl.py",
+        "docs/pkl",
+        "page.jinja",
+        "my-pyproject.toml.md",
+    ):
         assert not given(name), name
 
 
