@@ -305,7 +305,7 @@ def test_links_are_attested_only_when_asked(capsys: pytest.CaptureFixture[str]) 
         (["attest", "scan", "model"], "sign with"),
         (["attest", "scan", "none", *KEY], "no such file"),
         (["attest", "scan", "model", "--key", "none"], "none"),
-        (["attest", "scan", "model", "--report", "none", *KEY], "none: cannot be read"),
+        (["attest", "scan", "model", "--report", "none", *KEY], "none: No such file"),
         (["attest", "scan", "model", "--card", "x", *KEY], "--card belongs to `garrison attest robustness`"),
         (["attest", "scan", "model", "--public-key", "key.pub", *KEY], "--public-key means nothing"),
         (["attest", "verify", "model", *TRUST, *KEY], "--key means nothing"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from garrison.cli import exits, signing_options, terminal
 from garrison.cli.arguments import positive
 from garrison.core.errors import UsageError
+from garrison.core.files import contents
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,8 @@ _ACTIONS = {
 }
 
 _REGISTRY = "oci://"
+_DOCUMENT_BYTES = 512 << 20
+"""The longest report or card."""
 
 
 def configure(parser: "Parser") -> None:
@@ -182,10 +185,7 @@ def _put(arguments: "argparse.Namespace", bundle: bytes) -> str:
         return _attached(bundle, arguments.output)
     if not arguments.output:
         return os.path.relpath(os.path.dirname(store(bundle, arguments.action, directory_of(arguments.model))))
-    try:
-        terminal.write_file(arguments.output, bundle.decode())
-    except OSError as error:
-        raise UsageError(f"{arguments.output}: cannot be written: {error.strerror}") from None
+    terminal.write_file(arguments.output, bundle.decode())
     path: str = arguments.output
     return path
 
@@ -212,7 +212,7 @@ def _scan(
     from garrison.provenance.attestations import scanned
 
     embed = not arguments.report
-    report = _scanned_now(arguments) if embed else _contents(arguments.report)
+    report = _scanned_now(arguments) if embed else contents(arguments.report, _DOCUMENT_BYTES)
     manifest = next(one for one in manifests if one.serialization.algorithm == "sha256")
     return scanned(report, manifest, created=created, expires=expires, embed=embed)
 
@@ -273,7 +273,7 @@ def _robustness(
 
     if not arguments.card:
         raise UsageError("which robustness card? Give --card")
-    return card(_contents(arguments.card), expires=expires)
+    return card(contents(arguments.card, _DOCUMENT_BYTES), expires=expires)
 
 
 def _approval(
@@ -362,20 +362,6 @@ def _time(text: str, option: str) -> "datetime.datetime":
     if found is None:
         raise UsageError(f"{option}: {text!r} is no time with its zone, such as 2026-12-31T12:00:00Z")
     return found
-
-
-_MOST_BYTES = 512 << 20
-
-
-def _contents(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(data) > _MOST_BYTES:
-        raise UsageError(f"{path}: more than {_MOST_BYTES:,} bytes")
-    return data
 
 
 def _printable(text: str) -> str:

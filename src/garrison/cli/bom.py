@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from garrison.cli import exits, terminal
 from garrison.cli.arguments import Parser, positive
-from garrison.core.errors import UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -52,10 +51,7 @@ def run(arguments: "argparse.Namespace") -> int:
     with terminal.progress(hidden=arguments.quiet) as progress:
         text, report = describe(arguments.paths, arguments.format, policy, progress=progress, jobs=arguments.jobs)
     if arguments.output:
-        try:
-            terminal.write_file(arguments.output, text)
-        except OSError as error:
-            raise UsageError(f"{arguments.output}: cannot be written: {error.strerror}") from None
+        terminal.write_file(arguments.output, text)
     else:
         terminal.write(text, as_is=True)
     if not arguments.quiet:

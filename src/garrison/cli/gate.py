@@ -107,10 +107,7 @@ def _attest(decision: "GateDecision", signer: "Author", arguments: "argparse.Nam
     with open(path, "rb") as file:
         policy = DecidedBy(uri=f"file:{os.path.basename(path)}", sha256=hashlib.sha256(file.read()).hexdigest())
     statement = summary(decision, policy, version=__version__, resource=arguments.resource)
-    try:
-        terminal.write_file(arguments.attest, write(statement, signer).decode())
-    except OSError as error:
-        raise UsageError(f"{arguments.attest}: cannot be written: {error.strerror}") from None
+    terminal.write_file(arguments.attest, write(statement, signer).decode())
 
 
 def _evidence(arguments: "argparse.Namespace") -> "Iterator[Piece | PassedOver]":
@@ -133,10 +130,7 @@ def _show(decision: "GateDecision", output: str | None, arguments: "argparse.Nam
     if not output:
         terminal.write(text, as_is=arguments.format != "table")
         return
-    try:
-        terminal.write_file(output, text)
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+    terminal.write_file(output, text)
     if not arguments.quiet:
         from garrison.reporting.gate.table import one_line
 

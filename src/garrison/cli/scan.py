@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from garrison.cli import exits, terminal
 from garrison.cli.arguments import Parser, positive
-from garrison.core.errors import UsageError
 from garrison.core.findings import Severity
 from garrison.reporting import RENDERERS, renderer
 
@@ -117,10 +116,7 @@ def _show(report: "Report", arguments: "argparse.Namespace") -> None:
     if to_terminal:
         terminal.write(text, as_is=arguments.format != "table")
         return
-    try:
-        terminal.write_file(arguments.output, text)
-    except OSError as error:
-        raise UsageError(f"{arguments.output}: cannot be written: {error.strerror}") from None
+    terminal.write_file(arguments.output, text)
     if not arguments.quiet:
         from garrison.reporting.table import one_line
 

@@ -58,10 +58,7 @@ def run(arguments: "argparse.Namespace") -> int:
     except Refused as reason:
         terminal.write(f"refused: {printable(arguments.model)}: {printable(str(reason))}\n")
         return exits.DENIED
-    try:
-        terminal.write_file(path, signed.bundle.decode())
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
+    terminal.write_file(path, signed.bundle.decode())
     if not arguments.quiet:
         files = signing_options.counted(signed.manifest)
         terminal.write(f"signed: {printable(arguments.model)}, {files}, in {printable(path)}\n")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from garrison.core.errors import UsageError
+from garrison.core.files import replacing
 
 _WIDTH = 100
 """Where there is no terminal to ask."""
@@ -92,24 +93,12 @@ def check_outside(path: str, model: str) -> None:
 
 
 def write_file(path: str, text: str) -> None:
-    """Write a file whole or not at all: beside its place first, then moved there."""
-    data = text.encode()
-    if _special(path):
-        with open(path, "wb") as file:
-            file.write(data)
-        return
-    target = os.path.realpath(path)
-    draft = f"{target}.{os.getpid()}.part"
+    """Write a file whole or not at all; a device or a pipe as it is. Raises `UsageError`."""
     try:
-        with open(draft, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
+        with open(path, "wb") if _special(path) else replacing(os.path.realpath(path)) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _special(path: str) -> bool:

@@ -5,6 +5,7 @@ What signs is a `Signer`, wherever its key lies; what a public key says of a sig
 
 from typing import TYPE_CHECKING, Protocol
 
+from garrison.core import files
 from garrison.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     PrivateKey = EllipticCurvePrivateKey | Ed25519PrivateKey
 
 _KEY_BYTES = 1 << 20
-"""The longest file that is taken for a key."""
+"""The longest file that is taken for a key, or for what goes with one."""
 
 
 class Signer(Protocol):
@@ -168,14 +169,8 @@ def pem(key: "PublicKey") -> bytes:
 
 
 def contents(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_KEY_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    if len(data) > _KEY_BYTES:
-        raise UsageError(f"{path}: longer than a key can be")
-    return data
+    """A file that holds keys, certificates or a secret, none of which is long. Raises `UsageError`."""
+    return files.contents(path, _KEY_BYTES)
 
 
 def same(one: "PublicKey", other: "PublicKey") -> bool:

@@ -14,12 +14,10 @@ import msgspec
 
 from garrison.provenance import model_statement
 from garrison.provenance.bundles import opened
-from garrison.provenance.bundles.reading import BUNDLE_BYTES
 from garrison.provenance.hashing import Manifest, digest
 from garrison.provenance.hashing.manifest import SINGLE_FILE, file_of
-from garrison.provenance.signing import SIGNATURE_NAME, signature_path, verify
+from garrison.provenance.signing import SIGNATURE_NAME, bundle_in, signature_path, verify
 from garrison.provenance.trust import Refused, Signatory, Trust
-from garrison.sources.private_copy import regular_file
 
 
 def verify_copy(
@@ -36,8 +34,7 @@ def verify_copy(
             raise Refused("the file is not as it was signed")
         return found.signatory
     directory, name = _signed_directory(original)
-    with regular_file(os.path.join(directory, SIGNATURE_NAME)) as file:
-        data = file.read(BUNDLE_BYTES + 1)
+    data = bundle_in(os.path.join(directory, SIGNATURE_NAME))
     bundle = opened(data, trust, now=now or datetime.datetime.now(datetime.UTC))
     expected = model_statement.read(bundle.payload, bundle.payload_type)
     (actual,) = digest(copy, [msgspec.structs.replace(expected.serialization, ignored=())])

@@ -11,13 +11,13 @@ round. Stricter than the format are:
 
 import datetime
 import os
-import stat
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.core.files import regular_file
 from garrison.provenance import model_statement
 from garrison.provenance.bundles import Author, KeylessSigner, opened, write
 from garrison.provenance.bundles.reading import BUNDLE_BYTES
@@ -143,20 +143,14 @@ def _within(path: str, model: str) -> str:
 def _bundle(model: str, signature: str | None) -> bytes:
     """The signature that was named, else the model's own, without which a model is refused."""
     if signature or not os.path.exists(model):
-        return _contents(signature or model)
+        return bundle_in(signature or model)
     try:
-        return _contents(signature_path(model))
+        return bundle_in(signature_path(model))
     except UsageError as error:
         raise Refused(f"not signed: {error}") from None
 
 
-def _contents(path: str) -> bytes:
-    """The file, if it is one: a pipe that lies in a model would be waited at for ever. Raises `UsageError`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise UsageError(f"{path}: not a regular file")
-            return file.read(BUNDLE_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+def bundle_in(path: str) -> bytes:
+    """What a signature's file holds. Raises `UsageError`, also for a pipe, at which one would wait for ever."""
+    with regular_file(path) as file:
+        return file.read(BUNDLE_BYTES + 1)

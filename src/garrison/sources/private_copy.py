@@ -9,13 +9,12 @@ import contextlib
 import fcntl
 import os
 import shutil
-import stat
 import tempfile
 from typing import IO, TYPE_CHECKING, Self
 
 import msgspec
 
-from garrison.core.errors import UsageError
+from garrison.core.files import regular_file
 from garrison.sources.paths import File, Omitted
 
 if TYPE_CHECKING:
@@ -147,18 +146,6 @@ def _component(name: str) -> str:
     except UnicodeEncodeError:
         possible = False
     return last if possible else "copy"
-
-
-def regular_file(path: str) -> "IO[bytes]":
-    """A regular file, open for reading, without waiting at what is none. Raises `UsageError`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UsageError(f"{path}: not a regular file")
-    return open(descriptor, "rb", buffering=0)
 
 
 def _copy(stream: "IO[bytes]", target: "IO[bytes]", size: int) -> int:

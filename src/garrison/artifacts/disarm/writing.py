@@ -15,6 +15,7 @@ import msgspec
 from garrison.artifacts.disarm.elements import SIZES
 from garrison.artifacts.disarm.rebuilding import Described, Plan
 from garrison.core.errors import ExaminationError, GarrisonError, UsageError
+from garrison.core.files import replacing
 
 _LONGEST_HEADER = 100_000_000
 _ALIGNMENT = 8
@@ -26,7 +27,7 @@ SHARED = "garrison.shared"
 def write(output: str, pieces: Iterator[bytes]) -> tuple[Plan, int]:
     """Write what a plan, the first piece, promises and the others hold; returns the plan and the tensors' bytes.
 
-    The file is written beside its place and renamed. Raises `GarrisonError` where the pieces do not fit the plan, and
+    The file is there whole or not at all. Raises `GarrisonError` where the pieces do not fit the plan, and
     `OSError`.
     """
     try:
@@ -37,18 +38,9 @@ def write(output: str, pieces: Iterator[bytes]) -> tuple[Plan, int]:
     head = _header(plan, sizes)
     if os.path.exists(output) and not os.path.isfile(output):
         raise UsageError(f"{output}: is there, and is no file")
-    temporary = f"{output}.{os.getpid()}.part"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(head)
-            _copy(file, pieces, sum(sizes))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, output)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with replacing(output) as file:
+        file.write(head)
+        _copy(file, pieces, sum(sizes))
     return plan, sum(sizes)
 
 

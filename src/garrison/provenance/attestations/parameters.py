@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from garrison.core.errors import UsageError
+from garrison.core.files import contents
 from garrison.provenance.strict_json import decoded
 from garrison.provenance.trust import Refused
 
@@ -22,13 +23,7 @@ def load(path: str) -> dict[str, Any]:
     ending = os.path.splitext(path)[1]
     if ending not in _READERS:
         raise UsageError(f"{path}: the name must end in {', '.join(_READERS)}")
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-    if len(data) > _BYTES:
-        raise UsageError(f"{path}: more than {_BYTES:,} bytes")
+    data = contents(path, _BYTES)
     try:
         document = _READERS[ending](data)
         if not isinstance(document, dict):

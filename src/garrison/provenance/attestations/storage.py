@@ -5,10 +5,8 @@ contents, so that two that are written at once never take each other's place, an
 write several into one file, one a line (`claims.jsonl`), which is read too.
 """
 
-import contextlib
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from typing import IO
@@ -16,6 +14,7 @@ from typing import IO
 import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.core.files import replacing
 from garrison.provenance.bundles.reading import BUNDLE_BYTES
 from garrison.provenance.trust import Refused
 
@@ -51,25 +50,11 @@ def store(bundle: bytes, kind: str, directory: str) -> str:
     path = os.path.join(directory, f"{kind}-{hashlib.sha256(bundle).hexdigest()[:16]}{_ENDING}")
     try:
         os.makedirs(directory, exist_ok=True)
-        write(bundle, path)
+        with replacing(path) as file:
+            file.write(bundle)
     except OSError as error:
         raise UsageError(f"{error.filename or path}: cannot be written: {error.strerror}") from None
     return path
-
-
-def write(bundle: bytes, path: str) -> None:
-    """Write a file whole or not at all. Raises `OSError`."""
-    draft = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.part")
-    try:
-        with open(draft, "xb") as file:
-            file.write(bundle)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
 
 
 def stored(path: str) -> Iterator[Stored]:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.core.files import replacing
 from garrison.provenance.attestations.predicates import Version
-from garrison.provenance.attestations.storage import write
 from garrison.provenance.strict_json import decoded
 from garrison.provenance.trust import Refused
 
@@ -35,7 +35,10 @@ def remember(version: Version, path: str) -> None:
                     f"version {version.version} of {version.name!r} is older than version {highest}, which was here"
                 )
             if version.version > highest:
-                write(msgspec.json.format(msgspec.json.encode({**seen, version.name: version.version})) + b"\n", path)
+                with replacing(path) as file:
+                    file.write(
+                        msgspec.json.format(msgspec.json.encode({**seen, version.name: version.version})) + b"\n"
+                    )
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
 
