@@ -16,7 +16,7 @@ from garrison.core.errors import UsageError
 from garrison.core.policy import Identity
 from garrison.provenance import bundles
 from garrison.provenance.attestations import Approval, about, attest, attested, manifests, opened, subject_of
-from garrison.provenance.attestations.predicates import APPROVAL, described, type_of
+from garrison.provenance.attestations.predicates import APPROVAL, Scan, described, type_of
 from garrison.provenance.keys import KeySigner
 from garrison.provenance.statements import STATEMENT, Subject
 from garrison.provenance.trust import Refused, Trust
@@ -67,8 +67,16 @@ def test_times_bound_what_counts(trust: Trust) -> None:
     opened(bundle, trust, now=NOW - datetime.timedelta(minutes=4))  # clocks differ
     with pytest.raises(Refused, match="yet to come"):
         opened(bundle, trust, now=NOW - datetime.timedelta(minutes=6))
-    with pytest.raises(Refused, match="expired on 2026-06-08 12:00 UTC"):
+    with pytest.raises(Refused, match="expired on 2026-06-08 12:00:00 UTC"):
         opened(bundle, trust, now=LATER)
+
+
+def test_a_scan_that_has_yet_to_begin_does_not_count(trust: Trust) -> None:
+    scan = PREDICATES["scan"]
+    assert isinstance(scan, Scan)
+    bundle = attest([SUBJECT], msgspec.structs.replace(scan, started=LATER), SIGNER)
+    with pytest.raises(Refused, match="it is from 2026-06-08 12:00:00 UTC, which is yet to come"):
+        opened(bundle, trust, now=NOW)
 
 
 def test_what_a_witness_saw_was_not_made_later(tmp_path: Path) -> None:
@@ -83,7 +91,7 @@ def test_what_a_witness_saw_was_not_made_later(tmp_path: Path) -> None:
         if holds:
             assert opened(bundle, trust, now=instance.now + 600 * MINUTE).signatory.subject == ACCOUNT
         else:
-            with pytest.raises(Refused, match="and was signed on"):
+            with pytest.raises(Refused, match="and was signed before, on"):
                 opened(bundle, trust, now=instance.now + 600 * MINUTE)
 
 

@@ -5,7 +5,7 @@ It is taken for what it says when all of this holds, of which `opened` checks th
 1. One of the trusted identities signed it.
 2. What was signed is an in-toto statement.
 3. Its predicate is of a kind that is read here, and has the shape of that kind.
-4. It was not said in the future, nor after a witness saw it signed, and has not expired.
+4. It was not said or signed in the future, nor said after a witness saw it signed, and has not expired.
 5. One of its subjects is the model.
 """
 
@@ -17,6 +17,7 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.provenance import bundles
+from garrison.provenance.attestations import times
 from garrison.provenance.attestations.predicates import AnyPredicate, described, predicate_of, type_of
 from garrison.provenance.dsse import IN_TOTO
 from garrison.provenance.statements import Statement, Subject, parsed
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from garrison.provenance.bundles import Author
     from garrison.provenance.hashing import Manifest
 
-_CLOCKS_DIFFER = datetime.timedelta(minutes=5)
-"""How far ahead of this clock the signer's may be."""
-_SUBJECTS = 1000
+SUBJECTS = 1000
+"""Most things that one statement may be about."""
 
 
 class Attestation(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,8 +67,8 @@ def opened(data: bytes, trust: Trust, *, now: datetime.datetime) -> Attestation:
         raise Refused(f"what is signed is {found.payload_type[:200]!r} and no statement")
     statement = parsed(found.payload)
     predicate = predicate_of(statement.predicate_type, statement.predicate)
-    _check_times(predicate, found.signatory, now)
-    if not 1 <= len(statement.subject) <= _SUBJECTS:
+    times.check(times.said(predicate), times.witnessed([found.signatory]), predicate.expires, now)
+    if not 1 <= len(statement.subject) <= SUBJECTS:
         raise Refused(f"it is about {len(statement.subject)} subjects")
     return Attestation(
         signatory=found.signatory,
@@ -76,22 +76,6 @@ def opened(data: bytes, trust: Trust, *, now: datetime.datetime) -> Attestation:
         predicate=predicate,
         subjects=statement.subject,
     )
-
-
-def _check_times(predicate: AnyPredicate, signatory: Signatory, now: datetime.datetime) -> None:
-    created, expires = predicate.created, predicate.expires
-    if created is not None and created > now + _CLOCKS_DIFFER:
-        raise Refused(f"it was made on {_shown(created)}, which is yet to come")
-    if created is not None and signatory.time is not None:
-        witnessed = datetime.datetime.fromtimestamp(signatory.time, datetime.UTC)
-        if created > witnessed + _CLOCKS_DIFFER:
-            raise Refused(f"it says that it was made on {_shown(created)}, and was signed on {_shown(witnessed)}")
-    if expires is not None and expires <= now:
-        raise Refused(f"it expired on {_shown(expires)}")
-
-
-def _shown(time: datetime.datetime) -> str:
-    return f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def about(attestation: Attestation, manifests: "Iterable[Manifest]") -> None:

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from garrison.provenance import model_statement, release_0_2
+from garrison.provenance.attestations import times
 from garrison.provenance.attestations.predicates import (
     AnyPredicate,
     Approval,
@@ -25,6 +26,7 @@ from garrison.provenance.attestations.predicates import (
     Version,
     predicate_of,
 )
+from garrison.provenance.attestations.statement import SUBJECTS
 from garrison.provenance.bundles import opened_by_all
 from garrison.provenance.dsse import IN_TOTO
 from garrison.provenance.gate.evidence import Piece
@@ -35,10 +37,6 @@ from garrison.provenance.trust import Refused, Signatory, Trust
 Kind = Literal["signature", "scan", "training", "robustness", "approvals", "version"]
 """Named like the requirement that it is evidence for."""
 
-SKEW = datetime.timedelta(minutes=5)
-"""How far clocks may differ."""
-_SUBJECTS = 1000
-"""Most things that one statement may be about."""
 _KINDS: dict[type[AnyPredicate], Kind] = {
     Scan: "scan",
     Provenance: "training",
@@ -92,8 +90,8 @@ def candidate(piece: Piece, trust: Trust, now: datetime.datetime) -> Candidate:
     else:
         statement = parsed(payload)
         predicate = predicate_of(statement.predicate_type, statement.predicate)
-        if len(statement.subject) > _SUBJECTS:
-            raise Refused(f"a statement about more than {_SUBJECTS} subjects")
+        if len(statement.subject) > SUBJECTS:
+            raise Refused(f"a statement about more than {SUBJECTS} subjects")
         found = Candidate(
             place=piece.place,
             sha256=sha256,
@@ -119,34 +117,17 @@ def _predicate_type(payload: bytes) -> str:
 
 def _dated(found: Candidate, now: datetime.datetime) -> Candidate:
     """The candidate with its time, or with the reason why that refuses it."""
-    said = _times(found.predicate)
-    signed = [one.time for one in found.signatories if one.time is not None]
-    witnessed = [datetime.datetime.fromtimestamp(one, datetime.UTC) for one in signed]
-    expires = None if isinstance(found.predicate, Manifest) else found.predicate.expires
+    predicate = found.predicate
+    said = [] if isinstance(predicate, Manifest) else times.said(predicate)
+    witnessed = times.witnessed(found.signatories)
     refused = ""
-    if said and max(said) > now + SKEW:
-        refused = f"it says that it is from {_shown(max(said))}, which is yet to come"
-    elif witnessed and max(witnessed) > now + SKEW:
-        refused = f"it was signed at {_shown(max(witnessed))}, which is yet to come"
-    elif said and witnessed and max(said) > min(witnessed) + SKEW:
-        refused = f"it says that it is from {_shown(max(said))}, and was signed before, at {_shown(min(witnessed))}"
-    elif expires is not None and expires <= now:
-        refused = f"it expired at {_shown(expires)}"
+    try:
+        times.check(said, witnessed, None if isinstance(predicate, Manifest) else predicate.expires, now)
+    except Refused as reason:
+        refused = str(reason)
     return msgspec.structs.replace(
         found,
         time=min([*said, *witnessed]).astimezone(datetime.UTC) if said or witnessed else None,
         witnessed=bool(witnessed),
         refused=refused,
     )
-
-
-def _times(predicate: AnyPredicate | Manifest) -> list[datetime.datetime]:
-    """All times that a statement says it is from."""
-    if isinstance(predicate, Manifest):
-        return []
-    times = [predicate.created, predicate.started if isinstance(predicate, Scan) else None]
-    return [time for time in times if time is not None]
-
-
-def _shown(time: datetime.datetime) -> str:
-    return f"{time.astimezone(datetime.UTC):%Y-%m-%d %H:%M:%S} UTC"
