@@ -7,10 +7,12 @@ from garrison.core.errors import UsageError
 from garrison.core.facts import Package
 from garrison.core.policy import Policy
 from garrison.core.report import Report
+from garrison.core.source_date import source_date
 from garrison.reporting.bom.bill import Vocabulary
 from garrison.scanning import Progress, scan
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Iterable
 
 FORMATS = ("cyclonedx", "cyclonedx-1.7", "spdx")
@@ -34,22 +36,25 @@ def describe(
     if format not in FORMATS:
         raise UsageError(f"no format named {format!r}: there are {', '.join(FORMATS)}")
     paths = [os.fspath(path)] if isinstance(path, str | os.PathLike) else [os.fspath(one) for one in path]
-    epoch = _epoch()
+    made = source_date()
     report = scan(paths, policy, progress=progress, jobs=jobs, digests=True)
-    return written(report, format, epoch=epoch, called=_places(paths)), report
+    return written(report, format, made=made, called=_places(paths)), report
 
 
-def written(report: Report, format: str, *, epoch: int | None = None, called: dict[str, str] | None = None) -> str:
-    """The bill of what a report's inventory holds."""
-    import datetime
+def written(
+    report: Report, format: str, *, made: "datetime.datetime | None" = None, called: dict[str, str] | None = None
+) -> str:
+    """The bill of what a report's inventory holds, made when the scan began or at another time.
 
+    `called` are absolute paths of directories by how the scan named them.
+    """
     import msgspec.structs
 
     from garrison.reporting.bom import cyclonedx, spdx
     from garrison.reporting.bom.assembly import assemble
 
-    if epoch is not None:
-        report = msgspec.structs.replace(report, started=datetime.datetime.fromtimestamp(epoch, datetime.UTC))
+    if made is not None:
+        report = msgspec.structs.replace(report, started=made)
     bill = assemble(report, _vocabulary(report), called)
     if format == "spdx":
         return spdx.render(bill)
@@ -81,13 +86,3 @@ def _places(paths: list[str]) -> dict[str, str]:
     """Where directories are that are named by how to get there: `.`, `..`, `models/`."""
     directories = ["", *(path for path in paths if os.path.isdir(path))]
     return {path.rstrip("/"): os.path.abspath(path) for path in directories}
-
-
-def _epoch() -> int | None:
-    """https://reproducible-builds.org/specs/source-date-epoch/"""
-    given = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if not given:
-        return None
-    if not given.isascii() or not given.isdecimal() or len(given) > 20 or int(given) >= 253402300800:
-        raise UsageError(f"SOURCE_DATE_EPOCH is {given[:40]!r}, which is no number of seconds until the year 9999")
-    return int(given)

@@ -12,6 +12,7 @@ from garrison.cli import exits, signing_options, terminal
 from garrison.cli.arguments import positive
 from garrison.core.errors import UsageError
 from garrison.core.files import contents
+from garrison.core.source_date import source_date
 
 if TYPE_CHECKING:
     import argparse
@@ -319,16 +320,9 @@ _PREDICATES = {
 
 
 def _created() -> "datetime.datetime":
-    """Now, or when $SOURCE_DATE_EPOCH says (https://reproducible-builds.org/specs/source-date-epoch/)."""
     import datetime
 
-    given = os.environ.get("SOURCE_DATE_EPOCH")
-    if given is None:
-        return datetime.datetime.now(datetime.UTC).replace(microsecond=0)
-    try:
-        return datetime.datetime.fromtimestamp(int(given), datetime.UTC)
-    except (ValueError, OverflowError, OSError):
-        raise UsageError(f"$SOURCE_DATE_EPOCH: {given!r} is no number of seconds since 1970") from None
+    return source_date() or datetime.datetime.now(datetime.UTC).replace(microsecond=0)
 
 
 def _expiry(text: str | None, created: "datetime.datetime") -> "datetime.datetime | None":
