@@ -40,3 +40,6 @@ def test_mistakes_are_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert main(["disarm", "model.pkl", "-o", "-"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["model.pkl"]
     assert "Traceback" not in capsys.readouterr().err
+    (tmp_path / "text").write_text("no model")
+    assert main(["disarm", str(tmp_path / "text"), "-o", str(tmp_path / "none" / "out")]) == 2
+    assert "cannot be written: no such directory" in capsys.readouterr().err

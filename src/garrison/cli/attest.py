@@ -44,6 +44,7 @@ def configure(parser: "Parser") -> None:
     add("--expires", metavar="WHEN", help="until when it counts: a date, a time (RFC 3339), or a number of days: 30d")
     add(
         "--output",
+        "-o",
         metavar="FILE",
         help="where the attestation goes (default: a file of its own in MODEL.attestations); - is standard output, and "
         "oci:// attaches it to what a registry has under that name",
@@ -88,7 +89,9 @@ def configure(parser: "Parser") -> None:
         metavar="FILE",
         help="keep the highest version of each model in this file, and refuse lower ones",
     )
-    option("verify", "--format", choices=("text", "json"), default="text", help="how it is written (default: text)")
+    option(
+        "verify", "--format", choices=("text", "json"), default="text", help="how the result is written (default: text)"
+    )
     before = set(parser._actions)
     signing_options.add_signer(parser)
     signs = set(parser._actions) - before
@@ -100,7 +103,13 @@ def configure(parser: "Parser") -> None:
 def _add_training(option: "Callable[..., None]") -> None:
     def several(name: str, destination: str, metavar: str, text: str) -> None:
         option(
-            "training", name, action="append", default=[], dest=destination, metavar=metavar, help=f"{text}; repeatable"
+            "training",
+            name,
+            action="append",
+            default=[],
+            dest=destination,
+            metavar=metavar,
+            help=f"{text}; may be given several times",
         )
 
     option("training", "--builder", metavar="URI", help="what trained it and answers for what is said here")
@@ -157,13 +166,13 @@ def _attest(arguments: "argparse.Namespace") -> int:
             predicate = _PREDICATES[arguments.action](arguments, manifests, created, expires, reading)
             bundle = attest([subject_of(*manifests)], predicate, signer)
     except Refused as reason:
-        terminal.write(f"refused: {_printable(arguments.model)}: {_printable(str(reason))}\n")
+        terminal.say(f"refused: {arguments.model}: {reason}")
         return exits.DENIED
     path = _put(arguments, bundle)
     denied = isinstance(predicate, Scan) and not predicate.allowed
     if path and (denied or not arguments.quiet):
         what = "denied by policy" if denied else "attested"
-        terminal.write(f"{what}: {arguments.action} of {_printable(arguments.model)}, in {_printable(path)}\n")
+        terminal.say(f"{what}: {arguments.action} of {arguments.model}, in {path}")
     return exits.DENIED if denied else exits.PASSED
 
 
@@ -328,7 +337,7 @@ def _created() -> "datetime.datetime":
 def _expiry(text: str | None, created: "datetime.datetime") -> "datetime.datetime | None":
     import datetime
 
-    if not text:
+    if text is None:
         return None
     try:
         if text.endswith("d") and text[:-1].isdecimal():
@@ -338,8 +347,9 @@ def _expiry(text: str | None, created: "datetime.datetime") -> "datetime.datetim
             when = datetime.datetime.combine(day, datetime.time(), datetime.UTC)
         else:
             when = _time(text, "--expires")
-    except (ValueError, OverflowError):
-        raise UsageError(f"--expires: {text!r} is no date, time or number of days such as 30d") from None
+    except (ValueError, OverflowError, UsageError):
+        forms = "date, no time with its zone and no number of days such as 30d"
+        raise UsageError(f"--expires: {text!r} is no {forms}") from None
     if when <= created:
         raise UsageError(f"--expires: {text} is over already")
     return when
@@ -356,9 +366,3 @@ def _time(text: str, option: str) -> "datetime.datetime":
     if found is None:
         raise UsageError(f"{option}: {text!r} is no time with its zone, such as 2026-12-31T12:00:00Z")
     return found
-
-
-def _printable(text: str) -> str:
-    from garrison.reporting.text import printable
-
-    return printable(text)

@@ -44,13 +44,11 @@ def verify(arguments: "argparse.Namespace") -> int:
     if arguments.format == "json":
         _write_json(arguments.model, found, problems)
     else:
-        lines = [*_lines(found, quiet=arguments.quiet), *(f"refused: {problem}" for problem in problems)]
-        terminal.write("".join(f"{_printable(line)}\n" for line in lines))
+        terminal.say(*_lines(found, quiet=arguments.quiet), *(f"refused: {problem}" for problem in problems))
     return exits.PASSED if holds else exits.DENIED
 
 
 def _evidence(arguments: "argparse.Namespace") -> "Iterator[Stored]":
-
     if not os.path.exists(arguments.model):
         raise UsageError(f"{arguments.model}: no such file or directory")
     if arguments.evidence:
@@ -62,7 +60,6 @@ def _evidence(arguments: "argparse.Namespace") -> "Iterator[Stored]":
 
 def _problems(arguments: "argparse.Namespace", found: list[Checked]) -> "Iterator[str]":
     """What stands against the model, apart from attestations that do not hold."""
-
     if all(one.passed_over for one in found):
         yield f"{arguments.model}: there are no attestations about it"
     if not (arguments.minimum_version or arguments.remember):
@@ -178,9 +175,3 @@ def _said(attestation: Attestation) -> dict[str, object]:
         "predicate_type": attestation.predicate_type,
         "predicate": attestation.predicate,
     }
-
-
-def _printable(text: str) -> str:
-    from garrison.reporting.text import printable
-
-    return printable(text)

@@ -33,7 +33,7 @@ def configure(parser: Parser) -> None:
         default="cyclonedx",
         help="CycloneDX 1.6 or 1.7, or SPDX 3.0.1 with its profiles of AI and data sets (default: cyclonedx)",
     )
-    add("-o", "--output", metavar="FILE", help="write it to this file; - is standard output (the default)")
+    add("--output", "-o", metavar="FILE", help="write it to this file; - is standard output (the default)")
     add("--policy", metavar="FILE", help="the policy, for its limits and what it excludes (default: as scan finds it)")
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
     add("--quiet", action="store_true", help="show no progress, and do not say what could not be read")

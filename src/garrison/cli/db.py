@@ -80,7 +80,7 @@ def _update(arguments: "argparse.Namespace", path: str) -> int:
 
     def say(line: str) -> None:
         if not arguments.quiet:
-            terminal.write(f"{_printable(line)}\n")
+            terminal.say(line)
 
     outcome = update(origins, path, fresh=arguments.fresh, say=say)
     for failure in outcome.failures:
@@ -104,7 +104,7 @@ def _status(policy: "Policy", path: str, *, quiet: bool) -> int:
     with database:
         database.check()
         if not quiet:
-            terminal.write("".join(f"{_printable(line)}\n" for line in _described(database, now)))
+            terminal.say(*_described(database, now))
         problems = list(_stale(database, now, policy.packages.database_days))
     for problem in problems:
         _complain(problem)
@@ -138,13 +138,9 @@ def _near(path: str) -> str:
     return path.removeprefix(os.path.join(os.getcwd(), ""))
 
 
-def _printable(text: str) -> str:
-    from garrison.reporting.text import printable
-
-    return printable(text)
-
-
 def _complain(text: str) -> None:
     import sys
 
-    print(f"garrison: {_printable(text)}", file=sys.stderr)
+    from garrison.reporting.text import printable
+
+    print(f"garrison: {printable(text)}", file=sys.stderr)

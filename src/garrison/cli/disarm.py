@@ -1,6 +1,7 @@
 """Rebuild a model as safetensors: its tensors and plain values, without whatever it could do.
 
-Nothing of the model is imported, called or unpickled. What could not be carried over is listed.
+Nothing of the model is imported, called or unpickled. What could not be carried over is listed. Exit
+codes: 0 rebuilt; 1 nothing could be carried over, and nothing was written; 2 wrong usage.
 """
 
 import sys
@@ -22,8 +23,8 @@ _SHOWN = 20
 def configure(parser: Parser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a PyTorch checkpoint, a pickle, a file of joblib, NumPy or Keras")
-    add("-o", "--output", metavar="FILE", required=True, help="the safetensors file to write")
-    add("--format", choices=("text", "json"), default="text", help="how it is told what was done (default: text)")
+    add("--output", "-o", metavar="FILE", required=True, help="the safetensors file to write")
+    add("--format", choices=("text", "json"), default="text", help="how the result is written (default: text)")
 
 
 def run(arguments: "argparse.Namespace") -> int:
@@ -32,6 +33,7 @@ def run(arguments: "argparse.Namespace") -> int:
 
     if arguments.output == "-":
         raise UsageError("-o: name a file; what was done is told on the standard output")
+    terminal.check_writable(arguments.output)
     try:
         outcome = disarm(arguments.model, arguments.output)
     except ExaminationError as error:
@@ -42,7 +44,7 @@ def run(arguments: "argparse.Namespace") -> int:
 
         terminal.write(msgspec.json.format(msgspec.json.encode(outcome)).decode() + "\n", as_is=True)
     else:
-        terminal.write("".join(f"{printable(line)}\n" for line in _lines(arguments.output, outcome)), as_is=True)
+        terminal.say(*_lines(arguments.output, outcome))
     return exits.PASSED
 
 

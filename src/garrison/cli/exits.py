@@ -4,7 +4,8 @@ PASSED = 0
 """Policy lets it through."""
 DENIED = 1
 """Policy denies it. Of `db status`: advisories are missing or too old; of `fix`: something is to be raised or stays; of
-`disarm`: nothing could be carried over; of `open`: the file is damaged, or sealed for somebody else."""
+`disarm`: nothing could be carried over; of `sign`, `verify` and `attest`: the model is refused, or what was signed does
+not hold; of `open`: the file is damaged, or sealed for somebody else."""
 USAGE = 2
 """The command was used wrongly: no such path, an unknown rule, a policy that does not parse, an unwritable output."""
 FAILED = 3

@@ -1,6 +1,7 @@
 """Decide whether a model passes, from policy over what others have said about it and signed.
 
-Nothing is scanned and nothing is run. The policy's `[gate]` says what must have been said, and by whom.
+Nothing is scanned and nothing is run. The policy's `[gate]` says what must have been said, and by whom. Exit codes:
+0 it passes; 1 it does not, or could not be read; 2 wrong usage, such as a policy without `[gate]`.
 """
 
 import contextlib
@@ -39,6 +40,7 @@ def configure(parser: "Parser") -> None:
     add("--format", choices=tuple(RENDERERS), default="table", help="how the decision is written (default: table)")
     add(
         "--output",
+        "-o",
         metavar="FILE",
         help="write the decision to this file, and only the verdict to the terminal; - is standard output",
     )

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def configure(parser: "Parser") -> None:
-    parser.add_argument("action", choices=("record",), help="record: write a recording, which `garrison scan` reads")
+    parser.add_argument(
+        "action", choices=("record",), metavar="ACTION", help="record: write a recording, which `garrison scan` reads"
+    )
     parser.add_argument("file", metavar="FILE", help="the recording to write, a tar")
     parser.add_argument("--root", metavar="DIR", default="/", help="a root file system other than the running one")
 

@@ -52,20 +52,18 @@ def _export(arguments: "argparse.Namespace") -> int:
     from garrison.cli.passphrases import pin
     from garrison.provenance.keys import pem
     from garrison.provenance.tokens import opened_token, public_half
-    from garrison.reporting.text import printable
 
     if not arguments.pkcs11:
         raise UsageError("which key to export: name it with --pkcs11")
     with opened_token(arguments.pkcs11, pin) as token:
         public = public_half(token)
     _create(arguments.output, pem(public), 0o644)
-    terminal.write(f"written: {printable(arguments.output)}\n")
+    terminal.say(f"written: {arguments.output}")
     return exits.PASSED
 
 
 def _generate(arguments: "argparse.Namespace") -> int:
     from garrison.cli.passphrases import new_passphrase
-    from garrison.reporting.text import printable
 
     if arguments.pkcs11:
         raise UsageError("keys in tokens are made by the token's own tools, such as pkcs11-tool")
@@ -79,7 +77,7 @@ def _generate(arguments: "argparse.Namespace") -> int:
         with contextlib.suppress(OSError):
             os.unlink(beside)
         raise
-    terminal.write(f"written: {printable(arguments.output)} and {printable(beside)}\n")
+    terminal.say(f"written: {arguments.output} and {beside}")
     return exits.PASSED
 
 

@@ -1,4 +1,7 @@
-"""Open a sealed file: nothing of it is left if it was altered or cut off, or if no identity fits."""
+"""Open a sealed file: nothing of it is left if it was altered or cut off, or if no identity fits.
+
+Exit codes: 0 opened; 1 it does not open, or not to its end; 2 wrong usage.
+"""
 
 import contextlib
 import functools
@@ -23,7 +26,14 @@ _ARCHIVE = ".tar.age"
 def configure(parser: "Parser") -> None:
     add = parser.add_argument
     add("path", metavar="FILE", help="a sealed file, or `-` for standard input")
-    add("--identity", "-i", action="append", default=[], metavar="FILE", help="a file of identities, again for more")
+    add(
+        "--identity",
+        "-i",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file of identities, may be given several times",
+    )
     add(
         "--passphrase", "-p", action="store_true", help="it opens with a passphrase, from $GARRISON_PASSPHRASE or asked"
     )

@@ -30,6 +30,7 @@ def configure(parser: Parser) -> None:
     add("--format", choices=tuple(RENDERERS), default="table", help="how the report is written (default: table)")
     add(
         "--output",
+        "-o",
         metavar="FILE",
         help="write the report to this file, and only the verdict to the terminal; - is standard output",
     )

@@ -1,4 +1,4 @@
-"""Encrypt a file in the age format, for recipients by their keys or for whoever knows a passphrase."""
+"""Encrypt a file or a directory in the age format, for recipients by their keys or for whoever knows a passphrase."""
 
 import os
 import sys
@@ -18,8 +18,22 @@ if TYPE_CHECKING:
 def configure(parser: "Parser") -> None:
     add = parser.add_argument
     add("path", metavar="PATH", help="a file, a directory (it becomes a tar archive), or `-` for standard input")
-    add("--recipient", "-r", action="append", default=[], metavar="KEY", help="who may open it: age1…, again for more")
-    add("--recipients", "-R", action="append", default=[], metavar="FILE", help="a file of recipients, one a line")
+    add(
+        "--recipient",
+        "-r",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="who may open it: age1…, may be given several times",
+    )
+    add(
+        "--recipients",
+        "-R",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file of recipients, one a line; may be given several times",
+    )
     add("--passphrase", "-p", action="store_true", help="a passphrase opens it, from $GARRISON_PASSPHRASE or asked for")
     add(
         "--output",

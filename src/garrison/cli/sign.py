@@ -38,7 +38,6 @@ def run(arguments: "argparse.Namespace") -> int:
     from garrison.provenance.hashing import DEFAULT_SERIALIZATION
     from garrison.provenance.signing import sign, signature_path
     from garrison.provenance.trust import Refused
-    from garrison.reporting.text import printable
 
     path = arguments.signature or signature_path(arguments.model)
     if os.path.islink(path):
@@ -56,14 +55,13 @@ def run(arguments: "argparse.Namespace") -> int:
         with signing_options.signer(arguments) as signer, signing_options.reading(arguments) as options:
             signed = sign(arguments.model, signer, serialization=serialization, signature=path, **options)
     except Refused as reason:
-        terminal.write(f"refused: {printable(arguments.model)}: {printable(str(reason))}\n")
+        terminal.say(f"refused: {arguments.model}: {reason}")
         return exits.DENIED
     terminal.write_file(path, signed.bundle.decode())
     if not arguments.quiet:
         files = signing_options.counted(signed.manifest)
-        terminal.write(f"signed: {printable(arguments.model)}, {files}, in {printable(path)}\n")
+        terminal.say(f"signed: {arguments.model}, {files}, in {path}")
         if arguments.algorithm == "automatic" and signed.manifest.serialization.algorithm == "blake3":
             terminal.write("hashed with BLAKE3; for the command line of model-signing use --algorithm sha256\n")
-        for name in signed.passed_over:
-            terminal.write(f"not signed: {printable(name)}\n")
+        terminal.say(*(f"not signed: {name}" for name in signed.passed_over))
     return exits.PASSED

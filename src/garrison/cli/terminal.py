@@ -52,6 +52,13 @@ def write(text: str, *, as_is: bool = False) -> None:
     write_bytes(data)
 
 
+def say(*lines: str) -> None:
+    """Write lines for a person to standard output, with what they quote made harmless."""
+    from garrison.reporting.text import printable
+
+    write("".join(f"{printable(line)}\n" for line in lines))
+
+
 def write_bytes(data: bytes) -> None:
     """The same for what is encoded already."""
     if sys.stdout is None:

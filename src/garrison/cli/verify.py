@@ -42,28 +42,24 @@ def run(arguments: "argparse.Namespace") -> int:
     if arguments.format == "json":
         _write_json({**_document(arguments.model, found), "policy": origin})
     elif not arguments.quiet or not found.holds:
-        terminal.write("".join(f"{line}\n" for line in _lines(arguments.model, found, origin)))
+        terminal.say(*_lines(arguments.model, found, origin))
     return exits.PASSED if found.holds else exits.DENIED
 
 
 def _refuse(arguments: "argparse.Namespace", reason: str) -> None:
-    from garrison.reporting.text import printable
-
     if arguments.format == "json":
         _write_json({"model": arguments.model, "verified": False, "reason": reason})
     else:
-        terminal.write(f"refused: {printable(arguments.model)}: {printable(reason)}\n")
+        terminal.say(f"refused: {arguments.model}: {reason}")
 
 
 def _lines(model: str, found: "Verification", origin: str) -> "Iterator[str]":
-    from garrison.reporting.text import printable
-
-    signer = printable(_described(found.signatory) + (f", trusted by {origin}" if origin else ""))
+    signer = _described(found.signatory) + (f", trusted by {origin}" if origin else "")
     files = signing_options.counted(found.manifest)
     if found.holds:
-        yield f"verified: {printable(model)}, {files}, signed by {signer}"
+        yield f"verified: {model}, {files}, signed by {signer}"
     else:
-        yield f"refused: {printable(model)} is not what was signed by {signer}"
+        yield f"refused: {model} is not what was signed by {signer}"
     for word, names in (
         ("missing", found.difference.missing),
         ("added", found.difference.added),
@@ -71,7 +67,7 @@ def _lines(model: str, found: "Verification", origin: str) -> "Iterator[str]":
         ("not signed", found.passed_over),
     ):
         for name in names:
-            yield f"{word}: {printable(name)}"
+            yield f"{word}: {name}"
 
 
 def _described(who: "Signatory") -> str:
