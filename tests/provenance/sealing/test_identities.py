@@ -123,7 +123,7 @@ def test_identity_files_sealed_with_a_passphrase(tmp_path: Path, armored: bool) 
         (b"# nothing\n", "no key"),
         (b"\0\xff" * 100, "line 1"),
         (f"{X25519}\nnonsense\n".encode(), "line 2"),
-        (b"#" * ((1 << 20) + 1), "longer"),
+        (b"#" * ((1 << 20) + 1), "more than 1,048,576 bytes"),
     ],
 )
 def test_files_that_hold_no_keys(tmp_path: Path, data: bytes, said: str) -> None:
