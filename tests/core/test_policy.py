@@ -170,7 +170,7 @@ def test_the_nearest_file_counts_and_the_search_ends_at_the_repository(tmp_path:
 
 
 def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="/dev/zero: longer than 4 MiB"):
+    with pytest.raises(UsageError, match="/dev/zero: more than 4,194,304 bytes"):
         load_policy("/dev/zero")
 
 

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from garrison.core.errors import UsageError
+from garrison.core.files import contents
 from garrison.core.policy import Policy, parse_policy
 
 FILE_NAME = "garrison.toml"
@@ -51,13 +52,7 @@ def load_policy(path: str | None = None, *, start: str = ".") -> Policy:
 
 def _table(path: str) -> dict[str, Any] | None:
     """The policy's table; `None` for a `pyproject.toml` without one."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_MOST + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    if len(data) > _MOST:
-        raise UsageError(f"{path}: longer than {_MOST >> 20} MiB, which no policy is")
+    data = contents(path, _MOST)
     pyproject = os.path.basename(path) == "pyproject.toml"
     if pyproject and b"garrison" not in data:
         return None

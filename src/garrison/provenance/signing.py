@@ -152,5 +152,8 @@ def _bundle(model: str, signature: str | None) -> bytes:
 
 def bundle_in(path: str) -> bytes:
     """What a signature's file holds. Raises `UsageError`, also for a pipe, at which one would wait for ever."""
-    with regular_file(path) as file:
-        return file.read(BUNDLE_BYTES + 1)
+    try:
+        with regular_file(path) as file:
+            return file.read(BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
