@@ -15,7 +15,12 @@ def test_what_was_carried_and_what_was_left_is_told(tmp_path: Path, capsys: pyte
     told = capsys.readouterr().out
     assert f"{out}: 0 tensors of 0 bytes, 1 plain value; 2 left behind\n" in told
     assert "  call of posix.system @ 0x18, and 1 more like it\n" in told
-    assert main(["disarm", str(model), "-o", str(out), "--format", "json"]) == 0
+    written = out.read_bytes()
+    out.write_bytes(b"mine")
+    assert main(["disarm", str(model), "-o", str(out)]) == 2 and out.read_bytes() == b"mine"
+    assert "--force replaces it" in capsys.readouterr().err
+    assert main(["disarm", str(model), "-o", str(out), "--format", "json", "--force"]) == 0
+    assert out.read_bytes() == written
     outcome = json.loads(capsys.readouterr().out)
     assert outcome["values"] == {"epoch": 3}
     assert [one["reason"] for one in outcome["left"]] == ["call of posix.system"] * 2

@@ -4,6 +4,7 @@ Nothing of the model is imported, called or unpickled. What could not be carried
 codes: 0 rebuilt; 1 nothing could be carried over, and nothing was written; 2 wrong usage.
 """
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ def configure(parser: Parser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help="a PyTorch checkpoint, a pickle, a file of joblib, NumPy or Keras")
     add("--output", "-o", metavar="FILE", required=True, help="the safetensors file to write")
+    add("--force", action="store_true", help="replace the output if it is there already")
     add("--format", choices=("text", "json"), default="text", help="how the result is written (default: text)")
 
 
@@ -34,6 +36,8 @@ def run(arguments: "argparse.Namespace") -> int:
     if arguments.output == "-":
         raise UsageError("-o: name a file; what was done is told on the standard output")
     terminal.check_writable(arguments.output)
+    if os.path.lexists(arguments.output) and not arguments.force:
+        raise UsageError(f"{arguments.output}: is there already; --force replaces it")
     try:
         outcome = disarm(arguments.model, arguments.output)
     except ExaminationError as error:
