@@ -355,6 +355,8 @@ def test_findings_that_were_waived_may_stand_if_policy_says_so(world: World) -> 
     assert world.only("scan").met
     world.evidence["scan"] = world.said(scan(findings=counts(high=2), waived=counts(high=1)), "ci")
     assert not world.only("scan").met
+    world.evidence["scan"] = world.said(scan(findings=counts(critical=1), waived=counts(high=1)), "ci")
+    assert "1 finding of high or worse" in why(world.only("scan"))
 
 
 def test_each_scanner_must_be_content(world: World) -> None:

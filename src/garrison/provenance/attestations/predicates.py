@@ -97,10 +97,6 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         count: int = getattr(self, severity.value)
         return count
 
-    def at_least(self, severity: Severity) -> int:
-        """How many are of this severity or worse."""
-        return sum(self.of(other) for other in Severity if other.rank >= severity.rank)
-
     @property
     def worst(self) -> Severity | None:
         """The worst severity of which there are any."""

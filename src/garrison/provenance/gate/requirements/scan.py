@@ -46,7 +46,10 @@ def _other_scanner(asked: ScanRequirement, scan: Scan) -> str:
 def _against(asked: ScanRequirement, scan: Scan) -> Iterator[str]:
     if not scan.allowed:
         yield f"the policy that it was scanned under denies it: {', '.join(scan.reasons) or 'without a reason'}"
-    bad = scan.findings.at_least(asked.below) - (scan.waived.at_least(asked.below) if asked.waived else 0)
+    # Each severity by itself: what is waived of one says nothing of another.
+    severities = [severity for severity in Severity if severity.rank >= asked.below.rank]
+    waived = {severity: scan.waived.of(severity) if asked.waived else 0 for severity in severities}
+    bad = sum(max(scan.findings.of(severity) - waived[severity], 0) for severity in severities)
     if bad > 0:
         yield f"{bad} {'finding' if bad == 1 else 'findings'} of {asked.below} or worse"
     if not asked.complete:
