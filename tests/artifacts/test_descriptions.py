@@ -38,7 +38,7 @@ pipeline_tag: text-generation
 base_model: [org/a, org/b]
 base_model_relation: merge
 datasets: org/data
-tags: ["arxiv:2307.09288", "doi:10.5/x", reinforcement-learning]
+tags: ["arxiv:2307.09288", "doi:10.5/x", "arxiv:../../x", reinforcement-learning]
 co2_eq_emissions: 7.5
 model-index:
 - name: Net
@@ -54,7 +54,7 @@ model-index:
         approach="reinforcement-learning",
         frameworks={"transformers": ""},
         languages=("en", "no", "de"),
-        tags=("arxiv:2307.09288", "doi:10.5/x", "reinforcement-learning"),
+        tags=("arxiv:2307.09288", "doi:10.5/x", "arxiv:../../x", "reinforcement-learning"),
         datasets=("org/data",),
         base_models=("org/a", "org/b"),
         base_relation="merge",

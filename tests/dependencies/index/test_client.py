@@ -148,6 +148,8 @@ def test_credentials_go_to_the_index_and_into_no_message(index: PackageIndex, ow
 def test_redirects_are_followed_so_far_as_is_safe(index: PackageIndex) -> None:
     index.redirect = "file:///etc/passwd"
     assert "no http" in Index(index.url).projects(["demo"])["demo"].problem
+    index.redirect = "http://[::1"
+    assert "no address" in Index(index.url).projects(["demo"])["demo"].problem
     index.redirect = index.url + "demo/"
     assert "redirects" in Index(index.url).projects(["demo"])["demo"].problem
 

@@ -34,6 +34,8 @@ _APPROACHES = ("supervised", "unsupervised", "reinforcement-learning", "semi-sup
 _EMISSIONS = ("emissions", "source", "training_type", "geographical_location", "hardware_used")
 _MODELS, _RESULTS, _MEASURES = 8, 64, 16
 _IDENTIFIERS = {"arxiv": "https://arxiv.org/abs/", "doi": "https://doi.org/"}
+_IDENTIFIER = re.compile(r"[\w-][\w.()-]*(/[\w-][\w.:;()<>-]*)*", re.ASCII)
+"""An identifier that leads to no other page when it stands behind one of these."""
 
 
 def sniff(source: Source) -> bool:
@@ -130,7 +132,7 @@ def _links(card: dict[str, Any], tags: tuple[str, ...]) -> Iterator[Link]:
         yield Link(role="licence", target=link)
     for tag in tags:
         scheme, colon, identifier = tag.partition(":")
-        if colon and identifier and scheme in _IDENTIFIERS:
+        if colon and scheme in _IDENTIFIERS and _IDENTIFIER.fullmatch(identifier):
             yield Link(role="paper", target=f"{_IDENTIFIERS[scheme]}{identifier}")
 
 

@@ -63,7 +63,10 @@ class Transport:
             location = answer.headers.get("location")
             if answer.status not in REDIRECTS or not location:
                 return answer
-            url = urllib.parse.urljoin(url, location)
+            try:
+                url = urllib.parse.urljoin(url, location)
+            except ValueError:
+                raise Unavailable(f"{masked(url)} leads to {location[:100]!r}, which is no address") from None
         raise Unavailable(f"{masked(url)} redirects more than {_REDIRECTS} times")
 
     def close(self) -> None:
