@@ -1,6 +1,7 @@
 """`garrison gate`: exit codes, what is printed, and the decision as a statement."""
 
 import datetime
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from garrison.cli.main import main
+from garrison.core.gate_decision import GateDecision
 from garrison.core.policy import Identity
 from garrison.provenance.bundles import opened
+from garrison.provenance.gate import decide
 from garrison.provenance.trust import Trust
 from tests.provenance.gate.world import World, approval, scan
 from tests.sources.oci import memory
@@ -136,6 +139,23 @@ def test_the_decision_is_attested(world: World) -> None:
     assert main(["gate", "digits", "--quiet", *signed]) == 1
     assert said()["predicate"]["verificationResult"] == "FAILED"
     assert said()["predicate"]["verifiedLevels"] == ["FAILED"]
+
+
+def test_the_policy_that_is_attested_is_the_one_that_decided(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a large model is hashed, somebody may update the policy."""
+    policy = world.folder / "garrison.toml"
+    before = hashlib.sha256(policy.read_bytes()).hexdigest()
+
+    def meanwhile(*arguments: Any, **options: Any) -> GateDecision:
+        policy.write_text("threshold = 'low'\n")
+        return decide(*arguments, **options)
+
+    monkeypatch.setattr("garrison.provenance.gate.decide", meanwhile)
+    assert main(["key", "generate", "--output", "gate.key"]) == 0
+    assert main(["gate", "digits", "--quiet", "--attest", "summary.json", "--key", "gate.key"]) == 0
+    trust = Trust(identities=(Identity(name="gate", public_key=str(world.folder / "gate.key.pub")),))
+    payload = opened(Path("summary.json").read_bytes(), trust, now=datetime.datetime.now(datetime.UTC)).payload
+    assert msgspec.json.decode(payload)["predicate"]["policy"]["digest"] == {"sha256": before}
 
 
 def test_of_a_model_that_cannot_be_read_nothing_is_attested(world: World, capsys: pytest.CaptureFixture[str]) -> None:

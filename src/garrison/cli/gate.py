@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from garrison.core.gate_decision import GateDecision, PassedOver
     from garrison.provenance.bundles import Author
     from garrison.provenance.gate import Piece
+    from garrison.provenance.gate.verification import DecidedBy
 
 
 def configure(parser: "Parser") -> None:
@@ -61,6 +62,7 @@ def run(arguments: "argparse.Namespace") -> int:
     policy, base = signing_options.load_policy(arguments, arguments.model)
     if not policy.gate:
         raise UsageError("the policy has no [gate], which says what a model needs to pass; name it with --policy")
+    decided_by = _decided_by(arguments) if arguments.attest else None  # now, while it is what was read
     output = None if arguments.output == "-" else arguments.output
     for path in (output, arguments.attest):
         if path:
@@ -78,8 +80,8 @@ def run(arguments: "argparse.Namespace") -> int:
                 record=arguments.record,
                 **reading,
             )
-        if signer is not None:
-            _attest(decision, signer, arguments)
+        if signer is not None and decided_by is not None:
+            _attest(decision, decided_by, signer, arguments)
     _show(decision, output, arguments)
     return exits.PASSED if decision.allowed else exits.DENIED
 
@@ -93,22 +95,30 @@ def _signer(arguments: "argparse.Namespace") -> "contextlib.AbstractContextManag
     return contextlib.nullcontext()
 
 
-def _attest(decision: "GateDecision", signer: "Author", arguments: "argparse.Namespace") -> None:
-    """Write the decision as a signed statement; of a model that could not be read there is nothing to say."""
+def _decided_by(arguments: "argparse.Namespace") -> "DecidedBy":
+    """Which policy it is that decides."""
     import hashlib
 
-    from garrison import __version__
     from garrison.core.policy_file import find_policy
+    from garrison.provenance.gate.verification import DecidedBy
+
+    path = arguments.policy or find_policy(".") or ""
+    with open(path, "rb") as file:
+        return DecidedBy(uri=f"file:{os.path.basename(path)}", sha256=hashlib.sha256(file.read()).hexdigest())
+
+
+def _attest(
+    decision: "GateDecision", decided_by: "DecidedBy", signer: "Author", arguments: "argparse.Namespace"
+) -> None:
+    """Write the decision as a signed statement; of a model that could not be read there is nothing to say."""
+    from garrison import __version__
     from garrison.provenance.bundles import write
-    from garrison.provenance.gate.verification import DecidedBy, summary
+    from garrison.provenance.gate.verification import summary
 
     if decision.subject is None:
         print("garrison: the model could not be read, so that nothing was attested", file=sys.stderr)
         return
-    path = arguments.policy or find_policy(".") or ""
-    with open(path, "rb") as file:
-        policy = DecidedBy(uri=f"file:{os.path.basename(path)}", sha256=hashlib.sha256(file.read()).hexdigest())
-    statement = summary(decision, policy, version=__version__, resource=arguments.resource)
+    statement = summary(decision, decided_by, version=__version__, resource=arguments.resource)
     terminal.write_file(arguments.attest, write(statement, signer).decode())
 
 

@@ -15,7 +15,6 @@ from garrison.reporting.bom.bill import Bill, DataSet, Library, Licence, Model, 
 from garrison.reporting.json_text import json_text
 from garrison.reporting.text import printable
 
-VERSIONS = ("1.6", "1.7")
 _VALUE = 500
 _VERSION = 1000
 _PLACES = 100
