@@ -55,7 +55,7 @@ def reading(arguments: "argparse.Namespace") -> "Iterator[dict[str, Any]]":
 
         options: dict[str, Any] = {"jobs": arguments.jobs, "progress": progress}
         if getattr(arguments, "trust_unchanged", False):  # not every command that hashes has it
-            from garrison.provenance.hashing import Cache
+            from garrison.provenance.hashing.cache import Cache
 
             options["cache"] = Cache()
         yield options

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Cache, Manifest, Serialization, digest
+from garrison.provenance.hashing import DEFAULT_SERIALIZATION, Manifest, Serialization, digest
+from garrison.provenance.hashing.cache import Cache
 from tests.provenance.hashing.models import made
 
 OTHER = Serialization(algorithm="blake3", ignored=DEFAULT_SERIALIZATION.ignored)
@@ -170,6 +171,7 @@ def test_two_processes_at_once(model: Path, folder: Path) -> None:
     code = (
         "import sys, time; now = time.time_ns; time.time_ns = lambda: now() + 3600 * 10**9\n"
         "from garrison.provenance.hashing import *\n"
+        "from garrison.provenance.hashing.cache import Cache\n"
         "for _ in range(20):\n"
         "    for one in 'blake3', 'sha256':\n"
         "        digest(sys.argv[1], [Serialization(algorithm=one)], cache=Cache(sys.argv[2]))\n"

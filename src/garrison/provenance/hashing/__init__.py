@@ -15,9 +15,8 @@ Source: https://github.com/ossf/model-signing-spec, spec/v1.0.md. What it leaves
    miss or notice them.
 """
 
-from garrison.provenance.hashing.cache import Cache
 from garrison.provenance.hashing.comparison import Difference, compare
 from garrison.provenance.hashing.engine import digest
 from garrison.provenance.hashing.manifest import DEFAULT_SERIALIZATION, Entry, Manifest, Serialization
 
-__all__ = ["DEFAULT_SERIALIZATION", "Cache", "Difference", "Entry", "Manifest", "Serialization", "compare", "digest"]
+__all__ = ["DEFAULT_SERIALIZATION", "Difference", "Entry", "Manifest", "Serialization", "compare", "digest"]

@@ -3,17 +3,20 @@
 import os
 from collections.abc import Callable, Sequence
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from garrison.core.errors import UsageError
-from garrison.provenance.hashing.cache import Cache, Remembered
 from garrison.provenance.hashing.folders import Folders, Place, opened
 from garrison.provenance.hashing.manifest import SHA256_BYTES, Entry, Manifest, Serialization
 from garrison.provenance.hashing.reading import Digests, Progress, Wanted, read
 from garrison.provenance.hashing.sinks import kind_of
 from garrison.provenance.hashing.walking import MOST_FILES, Walk, walked
 from garrison.provenance.trust import Refused
+
+if TYPE_CHECKING:
+    from garrison.provenance.hashing.cache import Cache, Remembered
 
 _Scope = tuple[frozenset[str], bool]
 """What decides which files a serialization finds."""
@@ -25,7 +28,7 @@ def digest(
     *,
     jobs: int | None = None,
     progress: Callable[[int, int], None] | None = None,
-    cache: Cache | None = None,
+    cache: "Cache | None" = None,
 ) -> list[Manifest]:
     """A manifest for each serialization, of the file or the directory at `path`; each file is read once for all.
 
@@ -72,12 +75,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _remembered(known: Remembered, folders: Folders, wanted: Wanted) -> dict[Place, Digests]:
+def _remembered(known: "Remembered", folders: Folders, wanted: Wanted) -> dict[Place, Digests]:
     found = {place: known.digests(folders.name(place), *file) for place, file in wanted.items()}
     return {place: digests for place, digests in found.items() if digests is not None}
 
 
-def _remember(known: Remembered, folders: Folders, wanted: Wanted, found: dict[Place, Digests]) -> None:
+def _remember(known: "Remembered", folders: Folders, wanted: Wanted, found: dict[Place, Digests]) -> None:
     for place, digests in found.items():
         known.add(folders.name(place), *wanted[place], digests)
     known.write()

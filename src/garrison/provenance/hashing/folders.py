@@ -2,8 +2,9 @@
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 
 from garrison.core.errors import UsageError
 from garrison.provenance.trust import Refused
@@ -19,9 +20,8 @@ Identity = tuple[int, int, int, int, int]
 """Device, inode, size in bytes, and when the contents and when anything was last changed, in nanoseconds since 1970."""
 
 
-def identity(status: os.stat_result) -> Identity:
-    """What a file is known again by."""
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+identity: Callable[[os.stat_result], Identity] = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
+"""What a file is known again by."""
 
 
 class Folders:

@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from garrison.provenance.hashing.folders import Folders, Identity, Place, identity
-from garrison.provenance.hashing.sinks import HASHES, Kind, Sink
+from garrison.provenance.hashing.other_process import OtherProcess
+from garrison.provenance.hashing.sinks import HASHES, Hash, Kind, Sink
 from garrison.provenance.trust import Refused
 
 _SMALL = 1 << 18
 """Up to so many bytes a file is read whole: handing it to a thread takes longer than hashing it."""
+_MANY = 4000
+"""From so many small files on a second process saves more time than it takes to start."""
 _BUFFER = 1 << 20
 _PROGRESS_SECONDS = 0.1
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
@@ -30,14 +33,15 @@ class Progress:
     """Counts bytes and tells of them now and then, from whichever thread comes by, never from two at once."""
 
     def __init__(self, tell: Callable[[int, int], None] | None, total: int) -> None:
-        self._tell = tell
+        self.wanted = tell is not None
+        self._tell = tell or (lambda done, total: None)
         self._total = total
         self._done = 0
         self._next = 0.0
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        if self._tell is None:
+        if not self.wanted:
             return
         with self._lock:
             self._done += count
@@ -50,40 +54,58 @@ class Progress:
 def read(folders: Folders, wanted: Wanted, *, jobs: int, progress: Progress) -> dict[Place, Digests]:
     """The digests of all files: of small ones here, one after the other, of large ones in `jobs` threads.
 
-    Raises `Refused` for a file that is not as it was found, or cannot be read.
+    Of very many small ones half is read by another process, where this one may fork. Raises `Refused` for a file that
+    is not as it was found, or cannot be read.
     """
-    found, large = _read_small(folders, wanted, progress)
+    small = [place for place, (known, _) in wanted.items() if known[2] <= _SMALL]
+    large = [place for place, (known, _) in wanted.items() if known[2] > _SMALL]
+    helped = jobs > 1 and len(small) >= _MANY and threading.active_count() == 1 and hasattr(os, "fork")
+    if helped:
+        first, second = small[: len(small) // 2], small[len(small) // 2 :]
+        with OtherProcess(lambda: _read_small(folders, wanted, second, Progress(None, 0))) as other:
+            found = _read_small(folders, wanted, first, progress)
+            theirs = other.result()
+        if theirs is None:  # whatever it met there is met again here, and told
+            theirs = _read_small(folders, wanted, second, progress)
+        found.extend(theirs)
+    else:
+        found = _read_small(folders, wanted, small, progress)
+    digests = dict(zip(small, found, strict=True))
     large.sort(key=lambda place: wanted[place][0][2], reverse=True)  # so that no thread is left with a long one
-    found.update(_Readers(folders, wanted, large, progress).run(jobs))
-    return found
+    digests.update(_Readers(folders, wanted, large, progress).run(jobs))
+    return digests
 
 
-def _read_small(folders: Folders, wanted: Wanted, progress: Progress) -> tuple[dict[Place, Digests], list[Place]]:
-    """The digests of small files, and which are large. All in one loop, since there may be a million of them."""
-    found: dict[Place, Digests] = {}
-    large: list[Place] = []
+def _read_small(folders: Folders, wanted: Wanted, places: Sequence[Place], progress: Progress) -> list[Digests]:
+    """The digests of small files, in their order. All in one loop, since there may be a million of them."""
+    found: list[Digests] = []
+    open_, read_, fstat, close, told = os.open, os.read, os.fstat, os.close, progress.wanted
+    usual: tuple[Kind, ...] = ()
+    whole: Callable[[bytes], Hash] | None = None
     folder, directory = 0, folders.descriptor(0)
-    for place, (known, kinds) in wanted.items():
+    for place in places:
+        known, kinds = wanted[place]
         size = known[2]
-        if size > _SMALL:
-            large.append(place)
-            continue
         try:
             if place[0] != folder:
                 folder, directory = place[0], folders.descriptor(place[0])
-            descriptor = os.open(place[1], _FLAGS, dir_fd=directory)
+            descriptor = open_(place[1], _FLAGS, dir_fd=directory)
             try:
-                data = os.read(descriptor, size + 1)
-                status = os.fstat(descriptor)
+                data = read_(descriptor, size + 1)
+                status = fstat(descriptor)
             finally:
-                os.close(descriptor)
+                close(descriptor)
         except OSError as error:
             raise _unreadable(folders, place, error) from None
         if len(data) != size or identity(status) != known:
             raise _changed(folders, place)
-        found[place] = tuple([_digests(data, kind) for kind in kinds])
-        progress.add(size)
-    return found, large
+        if kinds is not usual:
+            usual = kinds
+            whole = HASHES[kinds[0][0]] if len(kinds) == 1 and kinds[0][1] is None else None
+        found.append(((whole(data).hexdigest(),),) if whole else tuple([_digests(data, kind) for kind in kinds]))
+        if told:
+            progress.add(size)
+    return found
 
 
 def _digests(data: bytes, kind: Kind) -> tuple[str, ...]:

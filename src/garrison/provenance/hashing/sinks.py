@@ -18,13 +18,13 @@ def kind_of(serialization: Serialization) -> Kind:
     return serialization.algorithm, serialization.shard_size if serialization.method == "shards" else None
 
 
-class _Hash(Protocol):
+class Hash(Protocol):
     def update(self, data: bytes | memoryview, /) -> object: ...
 
     def hexdigest(self) -> str: ...
 
 
-HASHES: dict[Algorithm, Callable[[bytes], _Hash]] = {
+HASHES: dict[Algorithm, Callable[[bytes], Hash]] = {
     "blake3": blake3,
     "sha256": hashlib.sha256,
     "blake2b": hashlib.blake2b,
