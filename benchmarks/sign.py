@@ -6,7 +6,7 @@
 Whole commands are measured, start-up included, each with its own defaults and the same key. Both take turns, so that a
 machine whose speed drifts treats them alike; a ratio is the median of those of the turns. Models are made once, under
 `--work`, of random bytes, and read once before the first turn. garrison also verifies what model_signing signed; the
-other way it would have to sign with SHA-256, which is all that the command model_signing verifies.
+other way large models would have to be signed with SHA-256, which is all that the command model_signing verifies.
 """
 
 import argparse
