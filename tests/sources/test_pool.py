@@ -70,7 +70,7 @@ def extractor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    tmp_path: Path, contents: list[bytes], *, jobs: int = 2, seconds: float = 0.3, digests: bool = False
+    tmp_path: Path, contents: list[bytes], *, jobs: int = 2, seconds: float = 2.0, digests: bool = False
 ) -> list[Result]:
     for number, content in enumerate(contents):
         (tmp_path / f"{number:05}").write_bytes(content)
@@ -114,7 +114,7 @@ def test_an_extractor_that_swallows_the_limit_is_killed(tmp_path: Path, monkeypa
     results = run(tmp_path, [b"fine", b"swallow", b"fine"])
     assert [r.examinations[0].state for r in results] == ["examined", "failed", "examined"]
     assert "time limit" in results[1].examinations[0].reason
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_what_was_learnt_before_the_limit_is_kept(tmp_path: Path) -> None:
