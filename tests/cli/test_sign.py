@@ -328,3 +328,16 @@ def test_what_is_ignored_lies_below_the_model(place: Path, capsys: Captured) -> 
     for path in ("", ".", "logs/..", "../model/logs", "..", str(place / "model" / "logs")):
         assert main(["sign", "model", "--key", "key", "--ignore", path]) == 2
         assert "no path below the model" in capsys.readouterr().err
+
+
+def test_a_signature_takes_the_place_of_no_file_of_the_model(place: Path, capsys: Captured) -> None:
+    (place / "model" / "config.json").write_text("{}")
+    (place / "one").write_bytes(b"weights")
+    for model, path in (("model", "model/weights.bin"), ("model", "model/config.json"), ("one", "one")):
+        before = (place / path).read_bytes()
+        assert main(["sign", model, "--key", "key", "--signature", path]) == 2
+        assert (place / path).read_bytes() == before
+    for _ in range(2):  # nor is another signature one of its files
+        assert main(["sign", "model", "--key", "key", "--signature", "model/other.sig"]) == 0
+    (place / "model" / "model.sig").write_text("damaged")
+    assert main(["sign", "model", "--key", "key"]) == 0

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 def verify(arguments: "argparse.Namespace") -> int:
     import datetime
 
-    policy, base = signing_options.load_policy(arguments, arguments.model)
-    trust = signing_options.trust(arguments, policy, base)
+    policy, _ = signing_options.load_policy(arguments, arguments.model)
+    trust = signing_options.trust(arguments, policy)
     try:
         with signing_options.reading(arguments) as reading:
             found = checked(

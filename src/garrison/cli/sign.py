@@ -44,7 +44,8 @@ def run(arguments: "argparse.Namespace") -> int:
         raise UsageError(f"{path}: a link, which would put the signature where somebody else says")
     if not arguments.signature and os.path.exists(path) and not os.path.isfile(path):
         raise UsageError(f"{path}: is no file, so that the signature cannot replace it; name another with --signature")
-    terminal.check_writable(path)
+    _check_no_loss(path, arguments.model)
+    terminal.check_writable(path, [arguments.model])
     serialization = msgspec.structs.replace(
         DEFAULT_SERIALIZATION,
         algorithm=arguments.algorithm,
@@ -65,3 +66,17 @@ def run(arguments: "argparse.Namespace") -> int:
             terminal.write("hashed with BLAKE3; for the command line of model-signing use --algorithm sha256\n")
         terminal.say(*(f"not signed: {name}" for name in signed.passed_over))
     return exits.PASSED
+
+
+def _check_no_loss(path: str, model: str) -> None:
+    """Raise `UsageError` for a file of the model in the signature's place, unless it is a signature or has its name."""
+    from garrison.provenance.bundles.reading import read
+    from garrison.provenance.signing import bundle_in, signature_path
+    from garrison.provenance.trust import Refused
+
+    if not os.path.isfile(path) or os.path.realpath(path) == os.path.realpath(signature_path(model)):
+        return
+    try:
+        read(bundle_in(path))
+    except Refused:
+        terminal.check_outside(path, model)

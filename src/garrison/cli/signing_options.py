@@ -231,22 +231,22 @@ def trusted(arguments: "argparse.Namespace", subject: str) -> "tuple[Trust, str]
     from garrison.core.policy_file import find_policy
 
     if not arguments.identities and _named(arguments):
-        return trust(arguments, Policy(), ""), ""
-    policy, base = load_policy(arguments, subject)
+        return trust(arguments, Policy()), ""
+    policy, _ = load_policy(arguments, subject)
     found = arguments.policy or find_policy(".")
-    return trust(arguments, policy, base), os.path.relpath(found) if found else ""
+    return trust(arguments, policy), os.path.relpath(found) if found else ""
 
 
-def trust(arguments: "argparse.Namespace", policy: "Policy", base: str) -> "Trust":
+def trust(arguments: "argparse.Namespace", policy: "Policy") -> "Trust":
     """Whose signatures count, by the options of `add_trust`, else by the policy's identities.
 
-    `base` is the directory that relative paths of the policy begin at. Raises `UsageError` if nobody's count.
+    Raises `UsageError` if nobody's count.
     """
     from garrison.provenance.trust import Trust
 
     named = tuple(_named(arguments))
     if named and not arguments.identities:
-        return Trust(identities=named, base=base)
+        return Trust(identities=named)
     known = {identity.name for identity in policy.identities}
     for name in arguments.identities:
         if name not in known:
@@ -258,7 +258,7 @@ def trust(arguments: "argparse.Namespace", policy: "Policy", base: str) -> "Trus
         raise UsageError(
             "whose signature counts? Give --public-key, --authorities, --sigstore-identity or a policy with identities"
         )
-    return Trust(identities=(*named, *chosen), base=base)
+    return Trust(identities=(*named, *chosen))
 
 
 def _named(arguments: "argparse.Namespace") -> "list[Identity]":

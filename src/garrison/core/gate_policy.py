@@ -134,7 +134,7 @@ class GatePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Who must approve of it."""
     version: VersionRequirement | None = None
     """How new it must be."""
-    revoked: tuple[Digest, ...] = ()
+    revoked: tuple[Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")], ...] = ()
     """Statements that count no more, by their SHA-256 as the decision gives it under `statement`: `sha256:…`."""
 
     def __post_init__(self) -> None:

@@ -3,9 +3,11 @@
 import os
 from typing import Any
 
+import msgspec
+
 from garrison.core.errors import UsageError
 from garrison.core.files import contents
-from garrison.core.policy import Policy, parse_policy
+from garrison.core.policy import Identity, Policy, parse_policy
 
 FILE_NAME = "garrison.toml"
 _MOST = 1 << 22
@@ -36,6 +38,7 @@ def find_policy(start: str) -> str | None:
 def load_policy(path: str | None = None, *, start: str = ".") -> Policy:
     """The policy in `path`, or else in the nearest policy file above `start`, or else the default one.
 
+    Files that its identities name lie where the policy's own file does, whatever directory is the current one.
     Raises `UsageError` for a file that cannot be read or does not parse, with the place of the mistake.
     """
     path = path or find_policy(start)
@@ -45,9 +48,18 @@ def load_policy(path: str | None = None, *, start: str = ".") -> Policy:
     if table is None:
         raise UsageError(f"{path}: no [tool.garrison] table")
     try:
-        return parse_policy(table)
+        policy = parse_policy(table)
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
+    base = os.path.dirname(os.path.realpath(path))
+    return msgspec.structs.replace(policy, identities=tuple(_located(one, base) for one in policy.identities))
+
+
+def _located(identity: Identity, base: str) -> Identity:
+    """The identity with absolute paths, of which relative ones began at `base`."""
+    named = {name: getattr(identity, name) for name in ("public_key", "authorities", "trusted_root")}
+    located = {name: os.path.join(base, path) for name, path in named.items() if path}
+    return msgspec.structs.replace(identity, **located)
 
 
 def _table(path: str) -> dict[str, Any] | None:

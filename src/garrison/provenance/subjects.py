@@ -10,7 +10,7 @@
 3. A root is never taken for a file's digest, nor the other way round: a file whose bytes are the digests of other files
    has their root for its digest.
 4. What the serialization leaves out, an attacker may fill in. It may leave out what garrison itself does (`IGNORED`),
-   and nothing else.
+   and nothing else. A signature is a file: where a directory has its name, nothing holds of the model.
 """
 
 import contextlib
@@ -49,10 +49,17 @@ def attested(
     if not os.path.isdir(model):
         first, *others = digest(model, FILES, **reading)
         return first, *others
+    check_signature(model)
     directory = msgspec.structs.replace(DIRECTORY, follow_symlinks=follow_symlinks)
     also = [msgspec.structs.replace(directory, algorithm="sha256")] if sha256 else []
     first, *others = digest(model, [directory, *also], **reading)
     return first, *(other for other in others if other != first)
+
+
+def check_signature(model: str) -> None:
+    """Raise `Refused` for a directory in the signature's place, which is left out with all that is in it."""
+    if os.path.isdir(os.path.join(model, SIGNATURE_NAME)):
+        raise Refused(f"{SIGNATURE_NAME!r} is a directory, in which anything could lie")
 
 
 def subject_of(manifest: Manifest, *others: Manifest) -> Subject:
@@ -110,6 +117,7 @@ def manifests(model: str, subjects: Iterable[Subject], **reading: Any) -> list[M
     that do not allow them.
     """
     directory = os.path.isdir(model)
+    check_signature(model)
     wanted: dict[Serialization, None] = {}
     for subject in subjects:
         if ("serialization" in subject.annotations) == directory:

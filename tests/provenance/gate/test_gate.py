@@ -536,6 +536,8 @@ def test_an_identity_without_its_key_is_no_decision(world: World) -> None:
         ({"robustness": {"signed-by": ["ci"], "thresholds": []}}, "thresholds"),
         ({"robustness": {"signed-by": ["ci"], "thresholds": [{"metric": "accuracy"}]}}, "minimum or maximum"),
         ({"version": {"signed-by": ["ci"]}}, "name"),
+        ({"version": {"signed-by": ["ci"], "name": "m"}, "revoked": ["sha512:" + "0" * 128]}, "revoked"),
+        ({"version": {"signed-by": ["ci"], "name": "m"}, "revoked": ["SHA256:" + "0" * 64]}, "revoked"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_refused(world: World, policy: dict[str, Any], said: str) -> None:

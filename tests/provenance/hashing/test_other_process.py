@@ -44,7 +44,7 @@ def test_two_processes_find_what_one_does(model: Path, forks: list[int]) -> None
     assert len(forks) == 1
     seen: list[tuple[int, int]] = []
     digest(model, SEVERAL, jobs=2, progress=lambda *told: seen.append(told))
-    assert seen[-1][0] <= seen[-1][1]
+    assert seen[-1][0] == seen[-1][1] == 300_000 + sum(range(50))
 
 
 @pytest.mark.parametrize("number", [0, 49])
@@ -98,6 +98,24 @@ def test_a_process_that_fails_has_no_result() -> None:
             assert other.result() is None
     with OtherProcess(lambda: DIGESTS) as other:
         assert other.result() == DIGESTS
+
+
+def test_where_no_process_can_be_started_one_does_it_all(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(reading, "_MANY", 2)
+    expected = digest(model, SEVERAL, jobs=1)
+    before = os.listdir("/proc/self/fd")
+    monkeypatch.setattr(os, "fork", fork)
+    assert digest(model, SEVERAL, jobs=2) == expected
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_an_interrupt_is_for_the_first_process_to_answer() -> None:
+    with OtherProcess(lambda: [(("still here",),)] if not os.kill(os.getpid(), signal.SIGINT) else []) as other:
+        assert other.result() == [(("still here",),)]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_process_whose_result_nobody_wants_is_ended() -> None:

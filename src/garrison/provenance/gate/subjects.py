@@ -97,6 +97,7 @@ class Model:
                     self._hash(part)
 
     def _hash(self, ways: list[Serialization]) -> None:
+        subjects.check_signature(self._path)
         self._manifests |= dict(zip(ways, digest(self._path, ways, **self._reading), strict=True))
 
     def _difference(self, one: Candidate) -> str:

@@ -22,17 +22,22 @@ class OtherProcess:
 
     def __enter__(self) -> "OtherProcess":
         self._read, write = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            self._serve(write)
-        os.close(write)
+        # What is meant for the group of processes is for this one to answer, which then ends the other.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._pid = os.fork()
+            if self._pid == 0:
+                self._serve(write)
+        except OSError:  # no more processes are to be had
+            self._pid = 0
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            os.close(write)
         return self
 
     def _serve(self, write: int) -> None:
         status = 1
         try:
-            # What is meant for the group of processes is for the other one to answer, which then ends this one.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
             os.close(self._read)
             with open(write, "wb") as file:
                 file.write(msgspec.msgpack.encode(self._work()))
@@ -41,7 +46,7 @@ class OtherProcess:
             os._exit(status)
 
     def result(self) -> "_Digests | None":
-        """What came of the work; `None` if it failed, in whatever way."""
+        """What came of the work; `None` if it failed, in whatever way, or could not be begun."""
         with open(self._read, "rb", closefd=False) as file:
             data = file.read()
         return msgspec.msgpack.decode(data, type=_Digests) if self._ended_well() else None
@@ -58,6 +63,6 @@ class OtherProcess:
     def _ended_well(self) -> bool:
         pid, self._pid = self._pid, 0
         try:
-            return os.waitpid(pid, 0)[1] == 0
+            return pid != 0 and os.waitpid(pid, 0)[1] == 0
         except ChildProcessError:  # this process lets the system wait for its children, and learns nothing of them
             return False

@@ -67,6 +67,8 @@ def read(folders: Folders, wanted: Wanted, *, jobs: int, progress: Progress) -> 
             theirs = other.result()
         if theirs is None:  # whatever it met there is met again here, and told
             theirs = _read_small(folders, wanted, second, progress)
+        else:
+            progress.add(sum(wanted[place][0][2] for place in second))
         found.extend(theirs)
     else:
         found = _read_small(folders, wanted, small, progress)
