@@ -9,7 +9,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ import msgspec
 from garrison.core.errors import GarrisonError
 from garrison.core.facts import Anomaly, Examination
 from garrison.sources.paths import File, Omitted
+from garrison.sources.processes import end, fork_or_spawn
 from garrison.sources.worker import BATCH, Ready, Result, Settings, Task, run, serve
 
 _BATCH_BYTES = 4 << 20
@@ -70,14 +70,10 @@ class _Worker:
 
     def close(self) -> int:
         """Kill the process, wait for it, and return its exit status as `os.waitpid` gives it."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        status = end(self.pid)
         self.tasks.close()
         os.close(self.results)
-        try:
-            return os.waitpid(self.pid, 0)[1]
-        except ChildProcessError:
-            return 0
+        return status
 
 
 class Pool:
@@ -220,39 +216,19 @@ def _open(number: int, item: File | Omitted | Examination) -> "_Opened | Result"
 
 
 def _start(settings: Settings, others: Sequence[_Worker]) -> _Worker:
-    """A new worker: forked where that is safe, else a fresh interpreter."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     results, answers = os.pipe()
-    threading = sys.modules.get("threading")
-    if threading is not None and threading.active_count() > 1:
-        pid = _spawn(theirs, answers, settings)
-    else:
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                ours.close()
-                os.close(results)
-                for worker in others:
-                    worker.tasks.close()
-                    os.close(worker.results)
-                serve(theirs, answers, settings)
-                status = 0
-            finally:
-                os._exit(status)
+
+    def work() -> None:
+        ours.close()
+        os.close(results)
+        for worker in others:
+            worker.tasks.close()
+            os.close(worker.results)
+        serve(theirs, answers, settings)
+
+    arguments = [str(theirs.fileno()), str(answers), msgspec.json.encode(settings).decode()]
+    pid = fork_or_spawn(work, run, arguments, (theirs.fileno(), answers))
     theirs.close()
     os.close(answers)
     return _Worker(pid, ours, results)
-
-
-def _spawn(tasks: socket.socket, results: int, settings: Settings) -> int:
-    """A worker in a fresh interpreter, since a fork of a process with threads may inherit held locks."""
-    import subprocess
-
-    code = f"import sys; sys.path[:] = {sys.path!r}; from {run.__module__} import run; run(sys.argv[1:])"
-    arguments = [str(tasks.fileno()), str(results), msgspec.json.encode(settings).decode()]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], pass_fds=(tasks.fileno(), results), stdin=subprocess.DEVNULL
-    )
-    process.returncode = 0  # waited for by its number, as the forked ones are
-    return process.pid

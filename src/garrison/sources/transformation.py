@@ -5,11 +5,9 @@ the pipe are frames: a letter, a length (4 bytes, big endian), and that many byt
 whoever took over the worker could send anything.
 """
 
-import contextlib
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from typing import NoReturn, Self
@@ -18,6 +16,7 @@ import msgspec
 
 from garrison.core.errors import ExaminationError, GarrisonError, LimitExceeded, Malformed, NotUnderstood
 from garrison.core.limits import Limits
+from garrison.sources.processes import end, fork_or_spawn
 
 _READY, _DATA, _REFUSED, _FAILED, _DONE = b"r", b"d", b"x", b"f", b"."
 _MOST = 1 << 28
@@ -45,7 +44,12 @@ class Transformation:
         self._deadline = time.monotonic() + limits.seconds + limits.seconds_per_gib * size / (1 << 30) + _GRACE_SECONDS
         self._results, answers = os.pipe()
         try:
-            self._pid = _start(errand, descriptor, answers)
+            self._pid = fork_or_spawn(
+                lambda: _serve(errand, descriptor, answers),
+                run,
+                [str(descriptor), str(answers), msgspec.json.encode(errand).decode()],
+                (descriptor, answers),
+            )
         finally:
             os.close(answers)
 
@@ -54,10 +58,7 @@ class Transformation:
 
     def __exit__(self, *_: object) -> None:
         os.close(self._results)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+        end(self._pid)
 
     def __iter__(self) -> Iterator[bytes]:
         """What the function yields, in the same pieces.
@@ -99,41 +100,6 @@ class Transformation:
 def _error(body: bytes) -> ExaminationError:
     name, text, limit = msgspec.json.decode(body, type=tuple[str, str, str])
     return LimitExceeded(limit, text) if limit else _KINDS.get(name, ExaminationError)(text)
-
-
-def _start(errand: Errand, descriptor: int, answers: int) -> int:
-    """A worker: forked where that is safe, else a fresh interpreter, as in `garrison.sources.pool`."""
-    threading = sys.modules.get("threading")
-    if (threading is not None and threading.active_count() > 1) or _address_space() > errand.limits.memory // 2:
-        return _spawn(errand, descriptor, answers)
-    pid = os.fork()
-    if pid == 0:
-        try:
-            _serve(errand, descriptor, answers)
-        finally:
-            os._exit(1)
-    return pid
-
-
-def _address_space() -> int:
-    """Bytes that this process has mapped, and a fork of it too: a framework's may be more than a worker may have."""
-    try:
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def _spawn(errand: Errand, descriptor: int, answers: int) -> int:
-    import subprocess
-
-    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import run; run(sys.argv[1:])"
-    arguments = [str(descriptor), str(answers), msgspec.json.encode(errand).decode()]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], pass_fds=(descriptor, answers), stdin=subprocess.DEVNULL
-    )
-    process.returncode = 0  # waited for by its number, as the forked ones are
-    return process.pid
 
 
 def run(arguments: list[str]) -> None:

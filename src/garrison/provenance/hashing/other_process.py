@@ -1,12 +1,13 @@
 """Has a second process do a part of the work: threads would wait for each other at every small file."""
 
-import contextlib
 import os
 import signal
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from garrison.sources.processes import end, fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,7 @@ class OtherProcess:
         # What is meant for the group of processes is for this one to answer, which then ends the other.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            self._pid = os.fork()
-            if self._pid == 0:
-                self._serve(write)
+            self._pid = fork(lambda: self._serve(write))
         except OSError:  # no more processes are to be had
             self._pid = 0
         finally:
@@ -36,14 +35,9 @@ class OtherProcess:
         return self
 
     def _serve(self, write: int) -> None:
-        status = 1
-        try:
-            os.close(self._read)
-            with open(write, "wb") as file:
-                file.write(msgspec.msgpack.encode(self._work()))
-            status = 0
-        finally:
-            os._exit(status)
+        os.close(self._read)
+        with open(write, "wb") as file:
+            file.write(msgspec.msgpack.encode(self._work()))
 
     def result(self) -> "_Digests | None":
         """What came of the work; `None` if it failed, in whatever way, or could not be begun."""
@@ -56,9 +50,7 @@ class OtherProcess:
     ) -> None:
         os.close(self._read)
         if self._pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGKILL)
-            self._ended_well()
+            end(self._pid)
 
     def _ended_well(self) -> bool:
         pid, self._pid = self._pid, 0

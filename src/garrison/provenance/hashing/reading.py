@@ -10,6 +10,7 @@ from garrison.provenance.hashing.folders import Folders, Identity, Place, identi
 from garrison.provenance.hashing.other_process import OtherProcess
 from garrison.provenance.hashing.sinks import HASHES, Hash, Kind, Sink
 from garrison.provenance.trust import Refused
+from garrison.sources.processes import may_fork
 
 _SMALL = 1 << 18
 """Up to so many bytes a file is read whole: handing it to a thread takes longer than hashing it."""
@@ -59,7 +60,7 @@ def read(folders: Folders, wanted: Wanted, *, jobs: int, progress: Progress) -> 
     """
     small = [place for place, (known, _) in wanted.items() if known[2] <= _SMALL]
     large = [place for place, (known, _) in wanted.items() if known[2] > _SMALL]
-    helped = jobs > 1 and len(small) >= _MANY and threading.active_count() == 1 and hasattr(os, "fork")
+    helped = jobs > 1 and len(small) >= _MANY and may_fork()
     if helped:
         first, second = small[: len(small) // 2], small[len(small) // 2 :]
         with OtherProcess(lambda: _read_small(folders, wanted, second, Progress(None, 0))) as other:
