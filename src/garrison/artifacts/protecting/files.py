@@ -22,27 +22,23 @@ Function = Callable[..., Any]
 
 def judged(plain: Function, judge: Judge, argument: str) -> Function:
     """The function, with the file that `argument` names or is replaced by a copy that was judged as a whole."""
-    signature = inspect.signature(plain)
-
-    @functools.wraps(plain)
-    def guarded(*arguments: Any, **settings: Any) -> Any:
-        bound = signature.bind(*arguments, **settings)
-        with _held(bound.arguments[argument], judge) as held:
-            bound.arguments[argument] = held
-            return plain(*bound.args, **bound.kwargs)
-
-    return guarded
+    return _given(plain, judge, argument, lambda held: held)
 
 
 def judged_to_keep(plain: Function, judge: Judge, argument: str) -> Function:
     """As `judged`, for what opens the file and reads on in it later: it gets a path, which it may keep open."""
+    return _given(plain, judge, argument, lambda held: held if isinstance(held, str) else held.name)
+
+
+def _given(plain: Function, judge: Judge, argument: str, fit: Callable[[Any], Any]) -> Function:
+    """The function, with what `fit` makes of the copy in place of the file."""
     signature = inspect.signature(plain)
 
     @functools.wraps(plain)
     def guarded(*arguments: Any, **settings: Any) -> Any:
         bound = signature.bind(*arguments, **settings)
         with _held(bound.arguments[argument], judge) as held:
-            bound.arguments[argument] = held if isinstance(held, str) else held.name
+            bound.arguments[argument] = fit(held)
             return plain(*bound.args, **bound.kwargs)
 
     return guarded
