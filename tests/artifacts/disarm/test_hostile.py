@@ -24,7 +24,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file as load_arrays
 
 import garrison
-from garrison.artifacts.disarm import Disarmed, ExaminationError, disarm, flattening, unpickling
+from garrison.artifacts.disarm import Disarmed, ExaminationError, disarm, flattening, stack
 from garrison.artifacts.disarm.rebuilding import rebuild
 from garrison.core.errors import LimitExceeded, UsageError
 from garrison.core.limits import Limits
@@ -233,7 +233,7 @@ BOMB = b"\x80\x04]\x94" + b"".join(b"]\x94(" + b"h%c" % level * 10 + b"e" for le
     ],
 )
 def test_structures_have_a_size(monkeypatch: pytest.MonkeyPatch, data: bytes, reason: str) -> None:
-    monkeypatch.setattr(unpickling, "_PUSHED", 10_000)
+    monkeypatch.setattr(stack, "_PUSHED", 10_000)
     monkeypatch.setattr(flattening, "_VISITS", 10_000)
     with pytest.raises(LimitExceeded, match=reason):
         rebuilt(data)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from garrison.artifacts.disarm.rules.table import RULES
 from garrison.artifacts.disarm.unpickling import Unpickling
 from garrison.artifacts.disarm.values import Collection, LongText, Mapping
 from garrison.core.limits import Limits
@@ -32,10 +33,10 @@ PROTOCOLS = st.integers(0, 5)
 
 
 def evaluated(data: bytes) -> Any:
-    stream = Unpickling(BytesReader(data), Context(Limits(), len(data)))
-    value = stream.load()
-    assert stream.position == len(data)
-    assert stream.acts == []
+    pickled = Unpickling(BytesReader(data), Context(Limits(), len(data)), RULES)
+    value = pickled.load()
+    assert pickled.stream.position == len(data)
+    assert pickled.acts == []
     return plain(value)
 
 
@@ -75,5 +76,5 @@ def test_long_and_rare_values(protocol: int) -> None:
 @pytest.mark.parametrize("protocol", range(6))
 def test_containers_with_factories(protocol: int) -> None:
     assert evaluated(pickle.dumps(defaultdict(list, a=[1]), protocol)) == {"a": [1]}
-    stream = Unpickling(BytesReader(data := pickle.dumps(deque([1, 2]), protocol)), Context(Limits(), len(data)))
+    stream = Unpickling(BytesReader(data := pickle.dumps(deque([1, 2]), protocol)), Context(Limits(), len(data)), RULES)
     assert stream.load().items == [1, 2]

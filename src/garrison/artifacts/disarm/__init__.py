@@ -10,13 +10,13 @@ nor start anything.
 """
 
 import os
-import stat
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from garrison.artifacts.disarm.contents import Left
 from garrison.core.errors import ExaminationError, UsageError
+from garrison.core.files import regular_file
 
 if TYPE_CHECKING:
     from garrison.core.limits import Limits
@@ -52,22 +52,15 @@ def disarm(path: str, output: str, *, limits: "Limits | None" = None) -> Disarme
     from garrison.core.limits import Limits
     from garrison.sources.transformation import Errand, Transformation
 
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be opened: {error.strerror}") from None
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UsageError(f"{path}: is no file")
-        if os.path.exists(output) and os.path.samestat(os.fstat(descriptor), os.stat(output)):
-            raise UsageError(f"{output}: is the model itself, which would lose what is left behind")
-        errand = Errand("garrison.artifacts.disarm.rebuilding:rebuild", path, limits or Limits())
-        with Transformation(errand, descriptor) as transformation:
-            plan, size = write(output, iter(transformation))
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
-    finally:
-        os.close(descriptor)
+    errand = Errand("garrison.artifacts.disarm.rebuilding:rebuild", path, limits or Limits())
+    with regular_file(path) as file:
+        try:
+            if os.path.exists(output) and os.path.samestat(os.fstat(file.fileno()), os.stat(output)):
+                raise UsageError(f"{output}: is the model itself, which would lose what is left behind")
+            with Transformation(errand, file.fileno()) as transformation:
+                plan, size = write(output, iter(transformation))
+        except OSError as error:
+            raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
     return Disarmed(
         format=plan.format,
         tensors={tensor.name: f"{tensor.dtype} {list(tensor.shape)}" for tensor in plan.tensors},

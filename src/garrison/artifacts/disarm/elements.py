@@ -7,6 +7,7 @@ objects", and `dtype.__setstate__` in `numpy/_core/src/multiarray/descriptor.c`.
 import re
 from dataclasses import replace
 
+from garrison.artifacts.disarm.shapes import DIMENSIONS, LONGEST
 from garrison.artifacts.disarm.values import Element, Mapping, Value
 
 SIZES = {
@@ -219,6 +220,6 @@ def repeated(base: Element, shape: Value) -> Element:
         if type(length) is not int or not 0 <= length < 1 << 32:
             return UNKNOWN
         size *= length
-    if base.kind == "?" or len(lengths) > 64 or size >= 1 << 48 or base.parts >= _PARTS:
+    if base.kind == "?" or len(lengths) > DIMENSIONS or size >= LONGEST or base.parts >= _PARTS:
         return UNKNOWN
     return Element("V", size, base=replace(base), shape=lengths, parts=base.parts + 1, objects=base.objects)

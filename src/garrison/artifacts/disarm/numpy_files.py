@@ -7,6 +7,8 @@ import math
 
 from garrison.artifacts.disarm import elements
 from garrison.artifacts.disarm.contents import Contents, Left
+from garrison.artifacts.disarm.rules.table import RULES
+from garrison.artifacts.disarm.shapes import LONGEST
 from garrison.artifacts.disarm.unpickling import Unpickling
 from garrison.artifacts.disarm.values import Array, Mapping, Value
 from garrison.artifacts.formats.numpy_array import header
@@ -16,7 +18,6 @@ from garrison.sources.reader import Reader
 from garrison.sources.source import Context, Source
 
 _ENDING = ".npy"
-_LONGEST = 1 << 48
 
 
 def array(source: Source, context: Context) -> Contents:
@@ -52,12 +53,12 @@ def _array(reader: Reader, context: Context, contents: Contents) -> Value:
     description, shape, fortran, start = header(reader)
     element = elements.of_header(description)
     if element.objects:
-        pickled = Unpickling(reader, context, acts=contents.acts)
+        pickled = Unpickling(reader, context, RULES, acts=contents.acts)
         value = pickled.load(start)
-        _note_rest(reader, pickled.position, contents)
+        _note_rest(reader, pickled.stream.position, contents)
         return value
     size = math.prod(shape) * element.size
-    if any(length < 0 for length in shape) or size >= _LONGEST or element.kind == "?":
+    if any(length < 0 for length in shape) or size >= LONGEST or element.kind == "?":
         raise Malformed(f"an array of {elements.described(element)} and of {len(shape)} dimensions that is none")
     if size and not reader.pread(start + size - 1, 1):
         raise Malformed(f"the header promises {size:,} bytes of elements, and there are fewer")

@@ -10,7 +10,15 @@ from typing import Any
 
 import msgspec
 
-from garrison.artifacts.disarm import elements, hdf5_files, numpy_files, pickle_files, safetensors_files, torch_files
+from garrison.artifacts.disarm import (
+    elements,
+    hdf5_files,
+    numpy_files,
+    pickle_files,
+    safetensors_files,
+    torch_files,
+    torch_tar,
+)
 from garrison.artifacts.disarm.contents import Contents, Left
 from garrison.artifacts.disarm.copying import copied
 from garrison.artifacts.disarm.flattening import Laid, lay_out
@@ -23,13 +31,13 @@ from garrison.sources.source import Context, Source
 READERS: dict[str, Callable[[Source, Context], Contents]] = {
     "pytorch-zip": torch_files.zipped,
     "pytorch-legacy": torch_files.stacked,
-    "pytorch-tar": torch_files.tarred,
+    "pytorch-tar": torch_tar.tarred,
     "safetensors": safetensors_files.file,
     "numpy": numpy_files.array,
     "keras": hdf5_files.archive,
     "hdf5": hdf5_files.file,
-    "pickle": pickle_files.pickled,
-    "pickle-text": pickle_files.pickled,
+    "pickle": pickle_files.first,
+    "pickle-text": pickle_files.first,
 }
 """By the format's identifier."""
 _STREAMS = frozenset(
