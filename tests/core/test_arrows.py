@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "artifacts": {"core", "sources"},
     "dependencies": {"core", "sources"},
     "provenance": {"core", "sources"},
+    "robustness": {"core", "sources"},
     "reporting": {"core", "threats"},
     "cli": {
         "core",
@@ -27,6 +28,7 @@ MAY_IMPORT = {
         "artifacts",
         "dependencies",
         "provenance",
+        "robustness",
     },
 }
 

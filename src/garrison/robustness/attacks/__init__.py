@@ -1,0 +1,1 @@
+"""Attacks that change an input until the model is wrong, one a module."""

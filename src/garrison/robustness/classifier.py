@@ -1,0 +1,90 @@
+"""A model as attacks see it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from garrison.core.errors import GarrisonError
+
+Outputs = Literal["logits", "probabilities", "labels"]
+
+
+class QueriesSpent(GarrisonError):
+    """The model may not be asked any more: its budget of queries is spent."""
+
+
+@dataclass(eq=False)
+class Classifier:
+    """Scores for a batch of inputs, and gradients of them where the model gives any."""
+
+    forward: Callable[[Tensor], Tensor]
+    """(n, *shape) float32 within the bounds -> (n, classes) scores; for `labels`, ones at the decisions."""
+    classes: int
+    low: float | Tensor = 0.0
+    high: float | Tensor = 1.0
+    """The range that inputs stay in: one for all, or tensors that broadcast to one input."""
+    differentiable: bool = True
+    """Whether autograd passes through `forward`."""
+    outputs: Outputs = "logits"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    name: str = ""
+    asked: int = field(default=0, init=False)
+    """Inputs that were passed forward since the start."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Scores (n, classes), with gradients where the model gives any and `inputs` ask for them."""
+        self.asked += len(inputs)
+        return self.forward(inputs)
+
+    @torch.no_grad()
+    def scores(self, inputs: Tensor) -> Tensor:
+        """Scores (n, classes) without gradients."""
+        return self(inputs)
+
+    def labels(self, inputs: Tensor) -> Tensor:
+        """Decisions (n,), int64."""
+        return self.scores(inputs).argmax(1)
+
+    def clip(self, inputs: Tensor) -> Tensor:
+        """Inputs within the bounds."""
+        low, high = (torch.as_tensor(bound, dtype=inputs.dtype).to(inputs.device) for bound in (self.low, self.high))
+        return inputs.clamp(low, high)
+
+    def soft(self, scores: Tensor) -> Tensor:
+        """Probabilities (n, classes) of scores of this model."""
+        return scores.softmax(1) if self.outputs == "logits" else scores
+
+
+def of_module(
+    module: torch.nn.Module, classes: int, *, low: float = 0.0, high: float = 1.0, name: str = ""
+) -> Classifier:
+    """A module that gives logits, frozen and in evaluation mode, on the device where its parameters are."""
+    module.eval()
+    for parameter in module.parameters():
+        parameter.requires_grad_(False)
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    return Classifier(module, classes, low, high, device=device, name=name or type(module).__name__)
+
+
+def of_function(
+    function: Callable[..., object],
+    classes: int,
+    *,
+    outputs: Outputs,
+    low: float | Tensor = 0.0,
+    high: float | Tensor = 1.0,
+    name: str = "",
+) -> Classifier:
+    """A function from a NumPy array (n, *shape) to scores (n, classes) or decisions (n,), without gradients."""
+    import numpy
+
+    def forward(inputs: Tensor) -> Tensor:
+        answer = torch.from_numpy(numpy.asarray(function(inputs.detach().cpu().numpy())))
+        if outputs == "labels":
+            answer = torch.nn.functional.one_hot(answer.long().reshape(len(inputs)), classes)
+        return answer.float().reshape(len(inputs), classes).to(inputs.device)
+
+    return Classifier(forward, classes, low, high, differentiable=False, outputs=outputs, name=name)
