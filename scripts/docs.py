@@ -18,7 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SCHEMA = ROOT / "docs" / "schema" / "report-1.2.schema.json"
+SCHEMA = ROOT / "docs" / "schema" / "report-1.3.schema.json"
 _GENERATED = re.compile(r"(<!-- generated: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _BLOCK = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _JAIL_NOTE = re.compile(r"^Note +(?!The policy).*\n(?: {10}.*\n)*", re.MULTILINE)

@@ -324,6 +324,39 @@ class Setting(Fact, frozen=True):
     """The file or the command that says so."""
 
 
+class Measurement(Fact, frozen=True):
+    """One number that was measured of a model: its accuracy, as it is or under attack, or what it gives away."""
+
+    name: str
+    """`accuracy`, `robust-accuracy`, `membership-tpr-at-0.001`, ..."""
+    value: float
+    samples: int
+    lower: float | None = None
+    upper: float | None = None
+    """Of its 95 % confidence interval."""
+    attack: str = ""
+    norm: str = ""
+    epsilon: float | None = None
+    """The attacker's budget."""
+
+
+class Doubt(Fact, frozen=True):
+    """A check of a measurement that failed: what was measured may deceive."""
+
+    check: str
+    seen: str
+    advice: str = ""
+
+
+class SuspectedTrigger(Fact, frozen=True):
+    """A small change sends inputs of every class to one class."""
+
+    label: str
+    success: float
+    """Share of the inputs that it sends there."""
+    anomaly_index: float
+
+
 AnyFact = (
     Artifact
     | Description
@@ -342,6 +375,9 @@ AnyFact = (
     | OperatingSystem
     | FileMode
     | Setting
+    | Measurement
+    | Doubt
+    | SuspectedTrigger
 )
 
 CoverageState = Literal["examined", "partial", "not-understood", "failed", "skipped"]

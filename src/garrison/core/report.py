@@ -8,7 +8,7 @@ from garrison.core.facts import AnyFact, CoverageState
 from garrison.core.findings import Check, Finding
 from garrison.core.policy import Decision
 
-SCHEMA_VERSION = "1.2"
+SCHEMA_VERSION = "1.3"
 """Of the JSON report: the minor number grows with additions, the major with anything that could break a reader."""
 
 

@@ -111,20 +111,20 @@ class Dataset(Part, frozen=True, kw_only=True):
 
 
 class AttackResult(Part, frozen=True, kw_only=True):
-    """One attack under one budget."""
+    """One attack under one budget. Attacks run one after the other, each on what the earlier ones left robust."""
 
     attack: str
     access: Access
     budget: Budget | None
     """Absent for attacks that no norm bounds, such as words and constrained tables."""
-    robust_accuracy: Rate
-    """Of this attack alone; an upper bound of the true one."""
     success: Rate
-    """Among inputs that were classified correctly before."""
+    """Found, of the inputs that it was tried on."""
+    robust_accuracy: Rate
+    """After this attack and all before it; an upper bound of the true one."""
     median_queries: float | None = None
     """Forward passes for one input until it was found, over those that were; absent where none was."""
     queries: int
-    """Forward passes in all."""
+    """Forward passes in all; of attacks that answer several budgets at once, for all of them."""
     gradients: int
     """Backward passes in all."""
     median_distance: float | None = None
@@ -284,7 +284,7 @@ class Card(Part, frozen=True, kw_only=True):
     """What was run, to run it again."""
     seed: int
     complete: bool
-    """Whether all that was asked for was measured; a card that was stopped says so."""
+    """Whether the measurement came to its end. What was left out on the way, `omitted` says."""
     model: Model
     data: Dataset
     clean_accuracy: Rate
@@ -311,9 +311,9 @@ _Z = 1.959963984540054
 
 
 def rate(count: int, of: int) -> Rate:
-    """A share with Wilson's 95 % interval (E. B. Wilson, 1927). Of nothing, it is anything from 0 to 1."""
+    """A share with Wilson's 95 % interval (E. B. Wilson, 1927). Of nothing it is 0, from 0 to 1."""
     if of == 0:
-        return Rate(count=0, of=0, value=math.nan, low=0.0, high=1.0)
+        return Rate(count=0, of=0, value=0.0, low=0.0, high=1.0)
     share = count / of
     spread = _Z * _Z / of
     middle = (share + spread / 2) / (1 + spread)

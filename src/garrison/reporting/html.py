@@ -34,24 +34,25 @@ def render(report: Report) -> str:
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_shown,
+        finalize=shown,
     )
     style = (_TEMPLATES / "report.css").read_text()
     script = (_TEMPLATES / "report.js").read_text()
     policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        f"default-src 'none'; style-src '{content_hash(style)}'; script-src '{content_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     template = environment.get_template("report.html.jinja")
     return template.render(_page(report), style=Markup(style), script=Markup(script), policy=Markup(policy)) + "\n"
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
     """Every value of the template on its way out: what is invisible in text is written out."""
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _hash(text: str) -> str:
+def content_hash(text: str) -> str:
+    """As a content security policy names what it allows."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 

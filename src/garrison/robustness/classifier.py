@@ -29,6 +29,8 @@ class Classifier:
     differentiable: bool = True
     """Whether autograd passes through `forward`."""
     outputs: Outputs = "logits"
+    counted: bool = False
+    """Whether there is a limit to what it may be asked, so that nothing is asked twice."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     name: str = ""
     asked: int = field(default=0, init=False)

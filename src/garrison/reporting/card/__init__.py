@@ -1,0 +1,1 @@
+"""Renderers of a robustness card, one a file."""

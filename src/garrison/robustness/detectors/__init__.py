@@ -1,0 +1,1 @@
+"""What robustness cards say, judged."""
