@@ -1,0 +1,99 @@
+"""What an attack that sees only answers has asked, and what it found."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.robustness_card import Norm
+from garrison.robustness.attacks.attack import TOLERANCE, Outcome
+from garrison.robustness.classifier import Classifier
+
+
+def lengths(differences: Tensor, norm: Norm) -> Tensor:
+    """The length (n,) of each difference (n, *shape)."""
+    flat = differences.flatten(1)
+    if norm == "linf":
+        return flat.abs().amax(1)
+    if norm == "l1":
+        return flat.abs().sum(1)
+    if norm == "l0":
+        return (flat != 0).sum(1).to(flat.dtype)
+    length: Tensor = torch.linalg.vector_norm(flat, dim=1)
+    return length
+
+
+class Ledger:
+    """Asks a classifier about points near inputs, counts each against its input, and keeps the closest wrong ones."""
+
+    def __init__(
+        self, classifier: Classifier, inputs: Tensor, labels: Tensor, epsilons: Sequence[float], norm: Norm
+    ) -> None:
+        if not epsilons or list(epsilons) != sorted(epsilons) or epsilons[0] < 0:
+            raise UsageError("the budgets of an attack are one or more numbers from 0 up, in ascending order")
+        self.classifier = classifier
+        self.inputs = inputs
+        self.labels = labels
+        self.norm = norm
+        self.queries = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
+        self.closest = inputs.clone()
+        """(n, *shape): wrong, and the nearest to its input; the input itself before anything was found."""
+        self.distance = torch.full((len(inputs),), torch.inf, device=inputs.device)
+        """(n,) of `closest`; infinite before anything was found."""
+        self.found_after = torch.full((len(epsilons), len(inputs)), -1, dtype=torch.int64, device=inputs.device)
+        self._epsilons = tuple(epsilons)
+        self._before = torch.zeros_like(self.queries)
+
+    def open(self, budget: int = 0) -> Tensor:
+        """Indices (k,) of the inputs that nothing was found for under a budget, given by its place."""
+        return (self.found_after[budget] < 0).nonzero().flatten()
+
+    def begin(self) -> None:
+        """Count from here as if nothing but the inputs themselves had been asked about."""
+        self._before = (self.queries - 1).clamp_min(0)
+
+    def ask(self, points: Tensor, which: Tensor) -> Tensor:
+        """Scores (k, classes) of points (k, *shape), each near the input of its index in `which` (k,).
+
+        An index may stand there more than once; each counts. Raises `GarrisonError` for scores that are no numbers.
+        """
+        scores = self.classifier.scores(points)
+        counts = self.queries[which] + 1 + _repeats(which)
+        self.queries += which.bincount(minlength=len(self.queries))
+        if bool(scores.isnan().any()):
+            raise GarrisonError(f"{self.classifier.name or 'the model'} answered with scores that are no numbers (NaN)")
+        wrong = scores.argmax(1) != self.labels[which]
+        if bool(wrong.any()):
+            self._keep(points[wrong], which[wrong], (counts - self._before[which])[wrong])
+        return scores
+
+    def outcome(self, incomplete: str = "") -> Outcome:
+        """What was found: the closest point, under each budget that it is within."""
+        success = self.found_after >= 0
+        shape = (*success.shape, *[1] * (self.inputs.ndim - 1))
+        adversarial = torch.where(success.view(shape), self.closest, self.inputs)
+        gradients = torch.zeros_like(self.queries)
+        return Outcome(self._epsilons, adversarial, success, self.queries, gradients, self.found_after, incomplete)
+
+    def _keep(self, points: Tensor, which: Tensor, counts: Tensor) -> None:
+        distances = lengths(points - self.inputs[which], self.norm)
+        for place, epsilon in enumerate(self._epsilons):
+            within = distances <= epsilon * (1 + TOLERANCE)
+            first = torch.full_like(self.queries, torch.iinfo(torch.int64).max)
+            first.scatter_reduce_(0, which[within], counts[within], "amin")
+            new = (self.found_after[place] < 0) & (first < torch.iinfo(torch.int64).max)
+            self.found_after[place, new] = first[new]
+        nearest = self.distance.scatter_reduce(0, which, distances, "amin")
+        closer = (distances == nearest[which]) & (distances < self.distance[which])
+        self.closest[which[closer]] = points[closer]
+        self.distance = nearest
+
+
+def _repeats(which: Tensor) -> Tensor:
+    """How often each element (k,) stands before its place."""
+    order = which.argsort(stable=True)
+    ordered = which[order]
+    repeats = torch.empty_like(which)
+    repeats[order] = torch.arange(len(which), device=which.device) - torch.searchsorted(ordered, ordered)
+    return repeats
