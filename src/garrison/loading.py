@@ -1,13 +1,15 @@
 """`garrison.load`: a model of a file, if scan, signature and policy agree on the very bytes that are loaded."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from garrison.artifacts.loading.admission import Admitted, Options, guarding, refusal
 from garrison.artifacts.loading.refusal import LoadRefused
-from garrison.artifacts.loading.table import has_loader, loader
+from garrison.artifacts.loading.table import has_loader, loaded_format, loader
 from garrison.core.errors import UsageError
 from garrison.core.limits import Limits
 from garrison.core.policy import Policy
@@ -41,13 +43,36 @@ def load(
     4. The copy is loaded by the format's own framework, with nothing resolved but what the scan saw: pickles through
        an unpickler with a list of names, Keras in safe mode, skops with a list of types.
 
-    Pickle, joblib, NumPy, PyTorch, safetensors, skops, ONNX and Keras are loaded, compressed (gzip, bzip2, xz, zstd,
-    lz4, zlib) or not. What comes back is what the framework's loader gives; of an `.npz` a dictionary of all arrays.
-    PyTorch's tensors go to `device`.
+    Pickle, joblib, NumPy, PyTorch, safetensors, skops, ONNX, Keras, XGBoost and LightGBM are loaded, compressed (gzip,
+    bzip2, xz, zstd, lz4, zlib) or not. What comes back is what the framework's loader gives; of an `.npz` a dictionary
+    of all arrays. PyTorch's tensors go to `device`.
 
     Raises `LoadRefused`, which says why in one line and has the scan's `report`, and `UsageError` for a path that is
     no file that can be read. What the framework raises for a damaged file passes through.
     """
+    return load_identified(path, policy, trust=trust, signature=signature, device=device).model
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model with what it was loaded from."""
+
+    model: object
+    format: str
+    """The format by which it was loaded, as `garrison scan` names it."""
+    sha256: str
+    """Of the very bytes that were examined, in hexadecimal; of the file as it is, before anything is unpacked."""
+
+
+def load_identified(
+    path: "str | os.PathLike[str]",
+    policy: Policy | None = None,
+    *,
+    trust: "Trust | None" = None,
+    signature: "str | os.PathLike[str] | None" = None,
+    device: str = "cpu",
+) -> Loaded:
+    """What `load` loads, with the format and the digest of the bytes. Raises as `load` does."""
     policy = guarding(policy or Policy())
     name = os.fspath(path)
     if os.path.isdir(name):
@@ -62,9 +87,19 @@ def load(
         if reason := refusal(report):
             raise LoadRefused(reason, report)
         admitted = Admitted(report, display(name))
+        digest = _sha256(copy)
         while (inner := _unpacked(copy, admitted, policy.limits)) is not None:
             copy, admitted = stack.enter_context(inner[0]), inner[1]
-        return loader(admitted)(copy, admitted, Options(device=device))
+        load_model = loader(admitted)
+        return Loaded(load_model(copy, admitted, Options(device=device)), loaded_format(admitted), digest)
+
+
+def _sha256(copy: PrivateCopy) -> str:
+    digest = hashlib.sha256()
+    with copy.open() as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -26,8 +26,13 @@ class Data:
     """What the labels are called, where that is known."""
     features: tuple[str, ...] = ()
     """What the columns of a table are called."""
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of columns that hold categories, by name: what the numbers 0, 1, ... in them stand for."""
     groups: dict[str, NDArray[Any]] = field(default_factory=dict)
     """Columns (n,) by which to slice results, such as `sex`."""
+
+    notes: tuple[str, ...] = ()
+    """What was done to the file's numbers to make inputs of them."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -37,6 +37,11 @@ def has_loader(admitted: Admitted) -> bool:
     return not admitted.formats.isdisjoint(_entries())
 
 
+def loaded_format(admitted: Admitted) -> str:
+    """The format of a subject that has a loader, by which it is loaded."""
+    return min(name for name in admitted.formats if name in _entries())
+
+
 def loader(admitted: Admitted) -> Loader:
     """The loader of the one format that the subject is.
 

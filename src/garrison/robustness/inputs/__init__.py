@@ -1,0 +1,1 @@
+"""From files of labelled inputs to `Data`: `reading` chooses how, `checking` holds it against a model."""
