@@ -1,0 +1,213 @@
+"""The attack on a classifier of tables: one search a row, all of them through the batches of one model."""
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from garrison.core.errors import UsageError
+from garrison.core.robustness_card import Access
+from garrison.robustness.attacks.attack import Progress
+from garrison.robustness.classifier import Classifier, QueriesSpent
+from garrison.robustness.data import Data
+from garrison.robustness.tabular.constraints import Constraints, Matrix, features_of, matrix_of
+from garrison.robustness.tabular.moves import Moves
+from garrison.robustness.tabular.outcome import TabularOutcome
+from garrison.robustness.tabular.search import Answer, Asking, Donors, Question, Search, margins_of
+
+BATCH = 1024
+"""Rows that the model is asked about at once: enough for its own overhead, few enough to lose when it refuses."""
+CONCURRENT = 256
+"""Rows under attack at once."""
+
+
+def attack(
+    classifier: Classifier,
+    data: Data,
+    constraints: Constraints,
+    *,
+    queries: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> TabularOutcome:
+    """Look for the cheapest permitted change of each row of `data` that makes the model decide otherwise.
+
+    Each row may cost `queries` forward passes beside that of the unchanged row; each gradient counts as one. Gradients
+    are used where the classifier is differentiable, only decisions where it gives no more. Its bounds are not used:
+    the constraints say what values may be. Rows that break the constraints themselves are not attacked. When the
+    classifier's own budget of queries is spent, the outcome holds what was found until then.
+
+    Raises `UsageError` for data that are no table or that the constraints were not made for, and where no row keeps
+    the constraints.
+    """
+    if queries < 1:
+        raise UsageError(f"{queries} queries: a row needs at least one")
+    if features_of(data) != constraints.features:
+        raise UsageError("the constraints were made for data with other features")
+    started = time.perf_counter()
+    rows, labels = matrix_of(data), np.asarray(data.labels)
+    if len(labels) != len(rows) or labels.min() < 0 or labels.max() >= classifier.classes:
+        raise UsageError(f"labels must be {len(rows)} whole numbers from 0 to {classifier.classes - 1}")
+    broken, breaks = constraints.broken(data)
+    if breaks.all():
+        raise UsageError(f"every row breaks the constraints before it is changed: {broken[0]}")
+    model = _Model(classifier, labels)
+    clean, incomplete = model.clean(rows)
+    outcome = TabularOutcome(
+        data=data,
+        constraints=constraints,
+        broken=broken,
+        attacked=~breaks & np.isfinite(clean).all(axis=1),
+        clean=clean,
+        after=clean.copy(),
+        adversarial=rows.copy(),
+        costs=np.full(len(rows), np.nan),
+        success=np.zeros(len(rows), dtype=bool),
+        found_after=np.full(len(rows), -1, dtype=np.int64),
+        queries=np.asarray(np.isfinite(clean).all(axis=1), dtype=np.int64),
+        gradients=np.zeros(len(rows), dtype=np.int64),
+        access=_access(classifier),
+        queries_per_row=queries,
+        seed=seed,
+        incomplete=incomplete,
+    )
+    if not incomplete:
+        _search(model, outcome, rows, labels, progress)
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def _access(classifier: Classifier) -> Access:
+    if classifier.outputs == "labels":
+        return "labels"
+    return "gradients" if classifier.differentiable else "scores"
+
+
+@dataclass(eq=False)
+class _Running:
+    """A search that waits for an answer."""
+
+    index: int
+    search: Search
+    asking: Asking
+    question: Question
+
+
+def _search(
+    model: "_Model", outcome: TabularOutcome, rows: Matrix, labels: NDArray[np.int64], progress: Progress | None
+) -> None:
+    """Attack all rows that are decided rightly, and write what is found into the outcome."""
+    moves = Moves(outcome.constraints, rows)
+    donors = Donors(rows[outcome.attacked], outcome.clean[outcome.attacked].argmax(axis=1))
+
+    def begun(index: int) -> _Running | None:
+        label = int(labels[index])
+        search = Search(
+            moves,
+            rows[index],
+            label,
+            float(margins_of(outcome.clean[index][None], label)[0][0]),
+            donors,
+            access=outcome.access,
+            queries=outcome.queries_per_row,
+            random=np.random.default_rng([outcome.seed, index]),
+        )
+        asking = search.run()
+        question = next(asking, None)
+        return None if question is None else _Running(index, search, asking, question)
+
+    waiting = deque(int(index) for index in np.flatnonzero(outcome.correct))
+    total, running = len(waiting), list[_Running]()
+    while waiting or running:
+        while waiting and len(running) < CONCURRENT:
+            if (one := begun(waiting.popleft())) is not None:
+                running.append(one)
+        try:
+            for batch in _batches(tuple(running)):
+                for one, answer in zip(batch, model.answers(batch), strict=True):
+                    try:
+                        one.question = one.asking.send(answer)
+                    except StopIteration:
+                        _keep(outcome, one)
+                        running.remove(one)
+        except QueriesSpent as error:
+            for one in running:
+                _keep(outcome, one)
+            left = len(waiting) + len(running)
+            outcome.incomplete = f"{error} {left:,} of {total:,} rows were not attacked to the end."
+            return
+        if progress is not None:
+            progress((total - len(waiting) - len(running)) / total)
+
+
+def _batches(running: Sequence[_Running]) -> Iterator[list[_Running]]:
+    """The searches in order, in batches of about `BATCH` rows."""
+    batch, size = list[_Running](), 0
+    for one in running:
+        if batch and size + len(one.question.rows) > BATCH:
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += len(one.question.rows)
+    if batch:
+        yield batch
+
+
+def _keep(outcome: TabularOutcome, one: _Running) -> None:
+    index, search = one.index, one.search
+    outcome.queries[index] += search.spent
+    outcome.gradients[index] = search.gradients
+    outcome.found_after[index] = search.found_after
+    if search.found and search.best is not None and search.scores is not None:
+        outcome.success[index] = True
+        outcome.adversarial[index] = search.best
+        outcome.costs[index] = search.cost
+        outcome.after[index] = search.scores
+
+
+class _Model:
+    """A classifier that takes and gives arrays."""
+
+    def __init__(self, classifier: Classifier, labels: NDArray[np.int64]) -> None:
+        self._classifier = classifier
+        self._labels = labels
+
+    def clean(self, rows: Matrix) -> tuple[NDArray[np.float64], str]:
+        """Scores (n, classes) of the unchanged rows, NaN for those that were not answered, and why not."""
+        scores = np.full((len(rows), self._classifier.classes), np.nan)
+        try:
+            for start in range(0, len(rows), BATCH):
+                scores[start : start + BATCH] = self._scores(rows[start : start + BATCH])
+        except QueriesSpent as error:
+            return scores, f"{error} Not even the unchanged rows were all asked about."
+        return scores, ""
+
+    def answers(self, batch: Sequence[_Running]) -> list[Answer]:
+        """The answers to the question of each."""
+        plain = [one.question.rows for one in batch if not one.question.gradient]
+        steep = [(one.index, one.question.rows) for one in batch if one.question.gradient]
+        scores = self._scores(np.concatenate(plain)) if plain else np.empty((0, self._classifier.classes))
+        pieces = iter(np.split(scores, np.cumsum([len(rows) for rows in plain])))
+        sloped = iter(self._gradients(steep) if steep else ())
+        return [next(sloped) if one.question.gradient else Answer(next(pieces)) for one in batch]
+
+    def _scores(self, rows: Matrix) -> NDArray[np.float64]:
+        inputs = torch.from_numpy(np.ascontiguousarray(rows)).to(self._classifier.device)
+        return self._classifier.scores(inputs).cpu().numpy().astype(np.float64)
+
+    def _gradients(self, steep: Sequence[tuple[int, Matrix]]) -> list[Answer]:
+        """Scores and gradients of the margins, of one row each."""
+        inputs = torch.from_numpy(np.concatenate([rows for _, rows in steep])).to(self._classifier.device)
+        inputs.requires_grad_(True)
+        with torch.enable_grad():
+            scores = self._classifier(inputs)
+            labels = torch.from_numpy(self._labels[[index for index, _ in steep]]).to(scores.device)
+            own = scores.gather(1, labels[:, None])[:, 0]
+            others = scores.scatter(1, labels[:, None], float("-inf")).max(1).values
+            (gradient,) = torch.autograd.grad((own - others).sum(), inputs)
+        values, slopes = (one.detach().cpu().numpy().astype(np.float64) for one in (scores, gradient))
+        return [Answer(value[None], slope[None]) for value, slope in zip(values, slopes, strict=True)]
