@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from garrison.robustness.classifier import Classifier, of_module
 
+# Networks this small gain nothing from threads, which wait for each other where tests run side by side.
+torch.set_num_threads(1)
+
 
 @dataclass(frozen=True, eq=False)
 class Digits:
