@@ -1,0 +1,188 @@
+"""What the attacks by gradients have in common: batches, counts, and the record of what was found."""
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.robustness_card import Access, Norm
+from garrison.robustness.attacks.attack import TOLERANCE, Outcome, Progress, generator
+from garrison.robustness.attacks.geometry import distance, room
+from garrison.robustness.classifier import Classifier
+
+Climbed = Callable[[Tensor, Tensor], Tensor]
+"""From scores (m, classes) and the rows (m,) that they are of, to a loss (m,)."""
+
+
+class Batch:
+    """Inputs under attack, and what was found for each of them under each budget.
+
+    Attacks name inputs by their rows. Every point that they have the model look at is recorded under all budgets that
+    it keeps, so that success under one budget is success under all larger ones.
+    """
+
+    def __init__(
+        self, classifier: Classifier, inputs: Tensor, labels: Tensor, norm: Norm, epsilons: tuple[float, ...]
+    ) -> None:
+        self.classifier, self.inputs, self.labels, self.norm, self.epsilons = classifier, inputs, labels, norm, epsilons
+        low, high = (
+            torch.as_tensor(bound, dtype=inputs.dtype).to(inputs.device) for bound in (classifier.low, classifier.high)
+        )
+        self._low, self._high = low, high
+        self.room = room(inputs, low, high)
+        count, budgets = len(inputs), len(epsilons)
+        self.adversarial = inputs.expand(budgets, *inputs.shape).clone()
+        self.length = torch.full((budgets, count), torch.inf, device=inputs.device)
+        """Of what was found; infinite where nothing was."""
+        self.queries = torch.zeros(count, dtype=torch.int64, device=inputs.device)
+        self.gradients = torch.zeros_like(self.queries)
+        self.found_after = torch.full((budgets, count), -1, dtype=torch.int64, device=inputs.device)
+        self._limits = torch.tensor(epsilons, device=inputs.device) * (1 + TOLERANCE)
+        self.clean = self.look(torch.arange(count, device=inputs.device), torch.zeros_like(inputs))
+        """Scores (n, classes) of the inputs."""
+        if not bool(self.clean.isfinite().all()):
+            raise GarrisonError(f"{classifier.name or 'the model'} gives scores that are not finite for these inputs")
+
+    def robust(self, budget: int) -> Tensor:
+        """The rows for which nothing was found under a budget."""
+        return self.length[budget].isinf().nonzero().squeeze(1)
+
+    def look(self, rows: Tensor, delta: Tensor) -> Tensor:
+        """Scores of perturbed inputs, recorded."""
+        points = self._points(rows, delta)
+        scores = self.classifier.scores(points)
+        self.queries[rows] += 1
+        self._record(rows, points, scores)
+        return scores
+
+    def climb(self, rows: Tensor, delta: Tensor, climbed: Climbed, samples: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores, losses and the gradients of the losses at perturbed inputs, recorded.
+
+        Of a model that answers at random, each is the mean over `samples` answers (expectation over transformation,
+        Athalye et al. 2018).
+        """
+        points = self._points(rows, delta)
+        leaf = points.detach().requires_grad_()
+        answers: list[tuple[Tensor, Tensor, Tensor]] = []
+        for _ in range(samples):
+            with torch.enable_grad():
+                scores = self.classifier(leaf)
+                losses = climbed(scores, rows)
+                (gradient,) = torch.autograd.grad(losses.sum(), leaf)
+            answers.append((scores.detach(), losses.detach(), gradient))
+        scores, losses, gradient = answers[0] if samples == 1 else map(_mean, zip(*answers, strict=True))
+        self.queries[rows] += samples
+        self.gradients[rows] += samples
+        self._record(rows, points, scores)
+        return scores, losses, gradient.nan_to_num(0.0)
+
+    def _points(self, rows: Tensor, delta: Tensor) -> Tensor:
+        return (self.inputs[rows] + delta).clamp(self._low, self._high)
+
+    def _record(self, rows: Tensor, points: Tensor, scores: Tensor) -> None:
+        wrong = (scores.argmax(1) != self.labels[rows]).nonzero().squeeze(1)
+        if not len(wrong):
+            return
+        rows, points = rows[wrong], points[wrong]
+        length = distance(self.norm, points - self.inputs[rows])
+        for budget, limit in enumerate(self._limits):
+            closer = (length <= limit) & (length < self.length[budget, rows])
+            chosen = rows[closer]
+            first = chosen[self.found_after[budget, chosen] < 0]
+            self.found_after[budget, first] = self.queries[first]
+            self.length[budget, chosen] = length[closer]
+            self.adversarial[budget, chosen] = points[closer]
+
+
+def _mean(answers: Sequence[Tensor]) -> Tensor:
+    return torch.stack(tuple(answers)).mean(0)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GradientAttack(ABC):
+    """An attack that follows gradients, in batches."""
+
+    name: ClassVar[str]
+    access: ClassVar[Access] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2", "l1")
+
+    norm: Norm = "linf"
+    batch: int = 250
+    """Inputs that are attacked at once."""
+
+    def __post_init__(self) -> None:
+        if self.norm not in self.norms:
+            raise UsageError(f"{self.name} attacks in {', '.join(self.norms)}, not in {self.norm}")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
+                raise UsageError(f"{self.name}: {field.name} is {value}; it must be above 0")
+
+    def __call__(
+        self,
+        classifier: Classifier,
+        inputs: Tensor,
+        labels: Tensor,
+        epsilons: Sequence[float],
+        *,
+        seed: int,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """As `Attack` says. Raises `UsageError` for inputs, labels, budgets or a model that it can't attack."""
+        budgets = tuple(sorted(set(epsilons)))
+        check(self.name, classifier, inputs, labels, budgets)
+        noise = generator(seed, classifier.device)
+        moved = inputs.detach().to(classifier.device, torch.float32)
+        labels = labels.to(classifier.device, torch.int64)
+        starts = range(0, max(1, len(inputs)), self.batch)
+        batches = []
+        for index, start in enumerate(starts):
+            some = slice(start, start + self.batch)
+            batch = Batch(classifier, moved[some], labels[some], self.norm, budgets)
+
+            def told(share: float, index: int = index) -> None:
+                if progress is not None:
+                    progress((index + share) / len(starts))
+
+            if len(batch.inputs):
+                self._attack(batch, noise, told)
+            told(1)
+            batches.append(batch)
+        length = torch.cat([batch.length for batch in batches], 1).to(inputs.device)
+        return Outcome(
+            budgets,
+            torch.cat([batch.adversarial for batch in batches], 1).to(inputs.device),
+            length.isfinite(),
+            torch.cat([batch.queries for batch in batches]).to(inputs.device),
+            torch.cat([batch.gradients for batch in batches]).to(inputs.device),
+            torch.cat([batch.found_after for batch in batches], 1).to(inputs.device),
+        )
+
+    @abstractmethod
+    def _attack(self, batch: Batch, noise: torch.Generator, progress: Progress) -> None:
+        """Have the model look at points until those inputs are found that can be."""
+
+
+def check(name: str, classifier: Classifier, inputs: Tensor, labels: Tensor, epsilons: Sequence[float]) -> None:
+    """Raise `UsageError` for what an attack by gradients can't attack."""
+    if not classifier.differentiable or classifier.outputs == "labels":
+        raise UsageError(f"{name} needs gradients, and the model gives none: attack it through its scores or labels")
+    if classifier.classes < 2:
+        raise UsageError(f"{name} needs a model of two classes or more")
+    if not epsilons or not all(0 <= epsilon < math.inf for epsilon in epsilons):
+        raise UsageError(f"{name} needs budgets, each a finite number of 0 or more, not {list(epsilons)}")
+    if not inputs.is_floating_point() or inputs.dim() < 2:
+        raise UsageError(f"inputs are {inputs.dtype} {tuple(inputs.shape)}; give floats of shape (n, ...)")
+    if labels.shape != inputs.shape[:1] or labels.is_floating_point():
+        raise UsageError(f"labels are {labels.dtype} {tuple(labels.shape)}; give integers of shape ({len(inputs)},)")
+    if not bool(inputs.isfinite().all()):
+        raise UsageError("inputs hold NaN or infinity: remove those rows, or fill them in")
+    if not bool((classifier.clip(inputs) - inputs).abs().le(1e-6).all()):
+        raise UsageError("inputs leave the bounds of the model: give the bounds that its inputs have, or scale them")
+    if not bool(((labels >= 0) & (labels < classifier.classes)).all()):
+        raise UsageError(f"labels are not all from 0 to {classifier.classes - 1}")
