@@ -83,7 +83,8 @@ def loan_table() -> Data:
     rows = loans()
     region = np.asarray(["north", "south", "east", "west", "isle"])[rows[:, -1].astype(int)]
     labels = scores(rows).argmax(axis=1)
-    return Data(rows, labels, "table", "loans", "", ("refused", "granted"), FEATURES, {"region": region})
+    classes = ("refused", "granted")
+    return Data(rows, labels, "table", "loans", classes=classes, features=FEATURES, groups={"region": region})
 
 
 @pytest.fixture

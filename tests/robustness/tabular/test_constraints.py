@@ -1,5 +1,6 @@
 """Constraints say no to what cannot be, before an attack and of each of its rows."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,22 @@ def test_a_feature_that_is_not_mentioned_stays_within_the_data_and_costs_one() -
     rows = np.asarray([[3, 2], [3.5, 2], [2, 3]], dtype=np.float32)
     assert constraints.permits(origin, rows).tolist() == [True, False, True]
     assert constraints.costs(origin, rows).tolist() == [1, 1, 2]
+
+
+def test_categories_are_values() -> None:
+    data = dataclasses.replace(
+        table([[0, 2], [2, 2]], "job", "x"), categories={"job": ("none", "clerk", "cook", "king")}
+    )
+    constraints = Constraints(parse(""), data)
+    rows = np.asarray([[3, 2], [1, 2], [4, 2], [1.5, 2]], dtype=np.float32)
+    assert constraints.permits(np.zeros((4, 1), np.float32) + data.inputs[0], rows).tolist() == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    with pytest.raises(UsageError, match="categories"):
+        Constraints(parse("[features.job]\nstep = 1"), data)
 
 
 def test_a_missing_value_is_left_alone() -> None:

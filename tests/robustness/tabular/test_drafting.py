@@ -47,6 +47,14 @@ def test_any_table_drafts_to_constraints_that_its_finite_rows_keep(
     assert not breaks[np.isfinite(inputs).all(axis=1)].any(), broken
 
 
+def test_categories_are_drafted_as_values() -> None:
+    rows = np.asarray([[0, 1], [1, 3]], dtype=np.float32)
+    names = {"a": ("x\n[features.b]", "y", "z")}
+    text = draft(Data(rows, np.zeros(2, dtype=np.int64), "table", features=("a", "b"), categories=names))
+    assert parse(text).features["a"].values == (0, 1, 2)
+    assert parse(text).features["b"].values == (1, 3)
+
+
 def test_what_is_no_table_is_refused() -> None:
     with pytest.raises(UsageError):
         draft(Data(["text"], np.zeros(1, dtype=np.int64), "text"))

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from garrison.robustness.classifier import of_function
 from garrison.robustness.data import Data
 from garrison.robustness.tabular.constraints import Constraints, parse
 from garrison.robustness.tabular.evasion import attack
@@ -17,7 +18,7 @@ def outcome() -> TabularOutcome:
     loan_data = loan_table()
     labels = loan_data.labels.copy()
     labels[:6] = 1 - labels[:6]
-    data = Data(loan_data.inputs, labels, "table", "loans", "", loan_data.classes, loan_data.features, loan_data.groups)
+    data = dataclasses.replace(loan_data, labels=labels)
     constraints = Constraints(parse(LOANS.replace("6.0", "2.0")), data)
     return attack(of_torch(WEIGHTS, -0.4), data, constraints, queries=60, seed=0)
 
@@ -71,6 +72,20 @@ def test_changes_name_groups_and_what_follows(outcome: TabularOutcome) -> None:
     changes = {one.feature: (one.before, one.after) for one in found}
     assert changes["home"] == ("home=rent", "home=own")
     assert changes["debt_ratio"][1] == "0.25"
+
+
+def test_categories_are_named() -> None:
+    rows = np.asarray([[0, 5], [1, 5], [2, 6]], dtype=np.float32)
+    data = Data(
+        rows, np.asarray([0, 1, 1]), "table", features=("job", "x"), categories={"job": ("none", "clerk", "cook")}
+    )
+    model = of_function(lambda rows: np.column_stack([rows[:, 0] == 0, rows[:, 0] > 0]), 2, outputs="probabilities")
+    found = attack(model, data, Constraints(parse("[features.x]\nimmutable = true"), data), queries=20, seed=0)
+    assert [str(change) for row in range(3) for change in found.changes(row)][1:] == [
+        "job clerk → none",
+        "job cook → none",
+    ]
+    assert set(found.adversarial[:, 0]) <= {0, 1, 2}
 
 
 def test_the_most_used_features_are_shares_of_the_successes(outcome: TabularOutcome) -> None:

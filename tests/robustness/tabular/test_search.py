@@ -11,7 +11,6 @@ from garrison.robustness.classifier import Classifier, of_function
 from garrison.robustness.data import Data
 from garrison.robustness.tabular.constraints import Constraints, parse
 from garrison.robustness.tabular.evasion import attack
-from garrison.robustness.tabular.search import margins_of
 from tests.robustness.tabular.conftest import of_torch
 
 UNITS = np.asarray([1.0, 0.5, 2.0, 1.0, 3.0])
@@ -104,10 +103,3 @@ def test_trees_at_the_cost_that_trying_everything_finds(forest: bool) -> None:
     assert ratios.min() > 0.999
     assert np.median(ratios) < 1.02
     assert (ratios < 1.1).mean() >= 0.8
-
-
-def test_margins_and_decisions_agree() -> None:
-    scores = np.asarray([[0.5, 0.5, 0.0], [0.1, 0.9, 0.0], [np.nan, 0.9, 0.0], [0.8, 0.1, np.inf]])
-    margins, wrong = margins_of(scores, 0)
-    assert margins == pytest.approx([0, -0.8, np.inf, np.inf])
-    assert wrong.tolist() == [False, True, False, False]

@@ -25,9 +25,10 @@
     direction = "up"                               # along this list
     cost_per_change = 3.0
 
-A feature that is not mentioned may change to anything within the data's range, and a feature or group without a cost
-costs 1 per change. Formulas and rules are written as `garrison.robustness.tabular.expressions` says. A value that is
-not changed is always permitted, and a missing one (NaN) is never changed.
+A feature that is not mentioned may change to anything within the data's range, one that holds categories to each of
+them, and a feature or group without a cost costs 1 per change. Formulas and rules are written as
+`garrison.robustness.tabular.expressions` says. A value that is not changed is always permitted, and a missing one
+(NaN) is never changed.
 """
 
 import tomllib
@@ -212,6 +213,7 @@ class Constraints:
     def __init__(self, document: Document, data: Data) -> None:
         """Raises `UsageError` for features that the data lack and for formulas that follow from themselves."""
         self.features = features_of(data)
+        self.categories = data.categories
         self.document = document
         self.budget = np.inf if document.cost_budget is None else document.cost_budget
         self._index = {name: column for column, name in enumerate(self.features)}
@@ -275,6 +277,7 @@ class Constraints:
             if name in grouped or rule.immutable or rule.formula:
                 continue
             unpriced = rule.cost is None and rule.cost_per_change is None
+            values = rule.values or self._codes(name, rule)
             variable = Numeric(
                 name,
                 column,
@@ -282,7 +285,7 @@ class Constraints:
                 upper=float(self._highs[column] if rule.maximum is None else np.float32(rule.maximum)),
                 direction=rule.direction,
                 step=rule.step,
-                values=tuple(sorted({float(np.float32(value)) for value in rule.values})),
+                values=tuple(sorted({float(np.float32(value)) for value in values})),
                 cost=rule.cost or 0.0,
                 cost_per_change=DEFAULT_COST if unpriced else rule.cost_per_change or 0.0,
             )
@@ -292,6 +295,13 @@ class Constraints:
                 columns = [self._index[feature] for feature in group.features]
                 found.append(Group(name, columns, group.features, group.direction, group.cost_per_change))
         return found
+
+    def _codes(self, name: str, rule: FeatureRule) -> tuple[float, ...]:
+        """The numbers of a column's categories; nothing for one that holds none."""
+        codes = tuple(float(code) for code in range(len(self.categories.get(name, ()))))
+        if codes and (rule.minimum, rule.maximum, rule.step) != (None, None, None):
+            raise UsageError(f"features.{name}: it holds categories, so remove step, minimum and maximum")
+        return codes
 
     def _fixed_columns(self) -> list[int]:
         free = {column for variable in self.variables for column in variable.columns}

@@ -30,7 +30,11 @@ def draft(data: Data) -> str:
     ]
     for column, name in enumerate(names):
         if name not in grouped:
-            lines += ["", f"[features.{_key(name)}]", *_feature(rows[:, column].astype(np.float64))]
+            lines += ["", f"[features.{_key(name)}]"]
+            if categories := data.categories.get(name):
+                lines += [f"values = {list(range(len(categories)))}  # {_one_line(', '.join(categories))}", _PER_CHANGE]
+            else:
+                lines += _feature(rows[:, column].astype(np.float64))
     for group, members in groups.items():
         listed = ", ".join(_text(name) for name in members)
         lines += ["", f"[groups.{_key(group)}]", f"features = [{listed}]", _PER_CHANGE]

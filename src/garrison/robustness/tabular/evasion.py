@@ -1,9 +1,7 @@
 """The attack on a classifier of tables: one search a row, all of them through the batches of one model."""
 
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,15 +12,11 @@ from garrison.core.robustness_card import Access
 from garrison.robustness.attacks.attack import Progress
 from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.data import Data
+from garrison.robustness.searching import BATCH, Running, margins_of, together
 from garrison.robustness.tabular.constraints import Constraints, Matrix, features_of, matrix_of
 from garrison.robustness.tabular.moves import Moves
 from garrison.robustness.tabular.outcome import TabularOutcome
-from garrison.robustness.tabular.search import Answer, Asking, Donors, Question, Search, margins_of
-
-BATCH = 1024
-"""Rows that the model is asked about at once: enough for its own overhead, few enough to lose when it refuses."""
-CONCURRENT = 256
-"""Rows under attack at once."""
+from garrison.robustness.tabular.search import Answer, Asking, Donors, Question, Search
 
 
 def attack(
@@ -76,7 +70,7 @@ def attack(
         incomplete=incomplete,
     )
     if not incomplete:
-        _search(model, outcome, rows, labels, progress)
+        outcome.incomplete = _search(model, outcome, rows, labels, progress)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
@@ -87,26 +81,16 @@ def _access(classifier: Classifier) -> Access:
     return "gradients" if classifier.differentiable else "scores"
 
 
-@dataclass(eq=False)
-class _Running:
-    """A search that waits for an answer."""
-
-    index: int
-    search: Search
-    asking: Asking
-    question: Question
-
-
 def _search(
     model: "_Model", outcome: TabularOutcome, rows: Matrix, labels: NDArray[np.int64], progress: Progress | None
-) -> None:
-    """Attack all rows that are decided rightly, and write what is found into the outcome."""
-    moves = Moves(outcome.constraints, rows)
+) -> str:
+    """Attack all rows that are decided rightly, write what is found into the outcome, and say why not all were."""
+    moves, searches = Moves(outcome.constraints, rows), dict[int, Search]()
     donors = Donors(rows[outcome.attacked], outcome.clean[outcome.attacked].argmax(axis=1))
 
-    def begun(index: int) -> _Running | None:
+    def start(index: int) -> Asking:
         label = int(labels[index])
-        search = Search(
+        searches[index] = Search(
             moves,
             rows[index],
             label,
@@ -116,49 +100,16 @@ def _search(
             queries=outcome.queries_per_row,
             random=np.random.default_rng([outcome.seed, index]),
         )
-        asking = search.run()
-        question = next(asking, None)
-        return None if question is None else _Running(index, search, asking, question)
+        return searches[index].run()
 
-    waiting = deque(int(index) for index in np.flatnonzero(outcome.correct))
-    total, running = len(waiting), list[_Running]()
-    while waiting or running:
-        while waiting and len(running) < CONCURRENT:
-            if (one := begun(waiting.popleft())) is not None:
-                running.append(one)
-        try:
-            for batch in _batches(tuple(running)):
-                for one, answer in zip(batch, model.answers(batch), strict=True):
-                    try:
-                        one.question = one.asking.send(answer)
-                    except StopIteration:
-                        _keep(outcome, one)
-                        running.remove(one)
-        except QueriesSpent as error:
-            for one in running:
-                _keep(outcome, one)
-            left = len(waiting) + len(running)
-            outcome.incomplete = f"{error} {left:,} of {total:,} rows were not attacked to the end."
-            return
-        if progress is not None:
-            progress((total - len(waiting) - len(running)) / total)
+    def ended(index: int) -> None:
+        _keep(outcome, index, searches.pop(index))
+
+    indices = [int(index) for index in np.flatnonzero(outcome.correct)]
+    return together(indices, start, model.answers, lambda question: len(question.rows), ended, progress)
 
 
-def _batches(running: Sequence[_Running]) -> Iterator[list[_Running]]:
-    """The searches in order, in batches of about `BATCH` rows."""
-    batch, size = list[_Running](), 0
-    for one in running:
-        if batch and size + len(one.question.rows) > BATCH:
-            yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += len(one.question.rows)
-    if batch:
-        yield batch
-
-
-def _keep(outcome: TabularOutcome, one: _Running) -> None:
-    index, search = one.index, one.search
+def _keep(outcome: TabularOutcome, index: int, search: Search) -> None:
     outcome.queries[index] += search.spent
     outcome.gradients[index] = search.gradients
     outcome.found_after[index] = search.found_after
@@ -186,7 +137,7 @@ class _Model:
             return scores, f"{error} Not even the unchanged rows were all asked about."
         return scores, ""
 
-    def answers(self, batch: Sequence[_Running]) -> list[Answer]:
+    def answers(self, batch: Sequence[Running[Question, Answer]]) -> list[Answer]:
         """The answers to the question of each."""
         plain = [one.question.rows for one in batch if not one.question.gradient]
         steep = [(one.index, one.question.rows) for one in batch if one.question.gradient]

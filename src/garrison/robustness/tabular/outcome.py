@@ -68,7 +68,7 @@ class TabularOutcome:
         """What differs in the adversarial row, with the features that follow from others."""
         before, after = np.asarray(self.data.inputs[row], dtype=np.float32), self.adversarial[row]
         found = [
-            Change(variable.name, _shown(variable, before), _shown(variable, after))
+            Change(variable.name, self._shown(variable, before), self._shown(variable, after))
             for variable in self.constraints.variables
             if self.constraints.changed(variable, before[None], after[None])[0]
         ]
@@ -78,6 +78,12 @@ class TabularOutcome:
                 name = self.constraints.features[column]
                 found.append(Change(name, _number(before[column]), _number(after[column])))
         return tuple(found)
+
+    def _shown(self, variable: Variable, row: NDArray[np.float32]) -> str:
+        if isinstance(variable, Group):
+            return variable.members[int(row[variable.columns].argmax())]
+        value, names = row[variable.column], self.data.categories.get(variable.name, ())
+        return names[int(value)] if value in range(len(names)) else _number(value)
 
     def used(self) -> tuple[tuple[str, float], ...]:
         """Features and groups that were changed, with the share of the successes that did, the most used first."""
@@ -189,12 +195,6 @@ class TabularOutcome:
             kinds = "; ".join(map(str, self.broken[:5]))
             found.append(f"{count:,} of {len(self.data):,} rows break the constraints and were not attacked: {kinds}.")
         return tuple(found)
-
-
-def _shown(variable: Variable, row: NDArray[np.float32]) -> str:
-    if not isinstance(variable, Group):
-        return _number(row[variable.column])
-    return variable.members[int(row[variable.columns].argmax())]
 
 
 def _number(value: np.float32) -> str:

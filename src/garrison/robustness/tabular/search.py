@@ -10,8 +10,7 @@
 3. Give back what was not needed: whole features while the decision stays wrong, then parts of what is left by halving.
 4. Spend the remaining queries on evolution (Simonetto et al. 2022, MoEvA2): take over, give back, halve and cross.
 
-A search is a generator: it yields what it asks of the model and is sent the answers, so that many searches share the
-batches of one model.
+It runs beside others, as `garrison.robustness.searching` says.
 """
 
 from collections.abc import Callable, Generator
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from garrison.core.robustness_card import Access
+from garrison.robustness.searching import margins_of
 from garrison.robustness.tabular.constraints import Matrix
 from garrison.robustness.tabular.moves import Moves, Row
 
@@ -409,14 +409,3 @@ def _spread(settings: NDArray[np.float32], most: int) -> NDArray[np.float32]:
     if len(settings) <= most:
         return settings
     return np.asarray(settings[np.unique(np.linspace(0, len(settings) - 1, most).round().astype(int))])
-
-
-def margins_of(scores: Numbers, label: int) -> tuple[Numbers, NDArray[np.bool_]]:
-    """By how much the label (k,) leads over the next class, and whether the decision (k,) is another one.
-
-    Scores (k, classes) that are no numbers make no decision wrong.
-    """
-    others = np.delete(scores, label, axis=1).max(axis=1)
-    margins = scores[:, label] - others
-    wrong = (scores.argmax(axis=1) != label) & np.isfinite(scores).all(axis=1)
-    return np.where(np.isfinite(margins), margins, np.inf), wrong
