@@ -46,12 +46,15 @@ def of_lightgbm(model: Any, wanted: Wanted) -> Built:
     import lightgbm
 
     booster = model if isinstance(model, lightgbm.Booster) else model.booster_
-    objective = _lightgbm_objective(booster)
+    header = booster.model_to_string(num_iteration=1).splitlines()
+    objective = next((line.partition("=")[2] for line in header if line.startswith("objective=")), "")
     kind = objective.partition(" ")[0]
     if kind not in ("binary", "multiclass", "multiclassova", "cross_entropy"):
         raise UsageError(f"a LightGBM model of {kind or 'an objective of its own'} is no classifier that is known here")
     settings = dict(part.split(":", 1) for part in objective.split() if ":" in part)
     slope = float(settings.get("sigmoid", 1)) if kind in ("binary", "multiclassova") else 1.0
+    if "average_output" in header:  # a random forest, whose raw scores are sums
+        slope /= booster.current_iteration()
     names = tuple(booster.feature_name())
     own = () if all(name == f"Column_{position}" for position, name in enumerate(names)) else names
     seen = matched(own, booster.num_feature(), wanted.data)
@@ -63,11 +66,6 @@ def of_lightgbm(model: Any, wanted: Wanted) -> Built:
     count = int(settings.get("num_class", 2))
     made, said = classifier(margins, wanted, differentiable=False, outputs="logits", classes=count)
     return Built(made, _names(model), None, (*seen.notes, *said, _NO_GRADIENTS))
-
-
-def _lightgbm_objective(booster: Any) -> str:
-    lines = booster.model_to_string(num_iteration=1).splitlines()
-    return next((line.partition("=")[2] for line in lines if line.startswith("objective=")), "")
 
 
 def _names(model: Any) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """ONNX models: by an interpreter with gradients where it agrees with onnxruntime, else by onnxruntime."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,19 @@ from garrison.core.errors import UsageError
 from garrison.robustness.classifier import Classifier, Outputs
 from garrison.robustness.models.built import Built, Forward, Wanted, classifier
 from garrison.robustness.models.fixed_batches import in_batches
+from garrison.robustness.models.onnx_graph.elementwise import TYPES
+from garrison.robustness.models.onnx_graph.graph import Graph
+from garrison.robustness.models.onnx_graph.node import Unsupported
 
-_TYPES: dict[int, Any] = {
+_ARRAYS: dict[int, Any] = {
     TensorProto.FLOAT: np.float32,
     TensorProto.DOUBLE: np.float64,
     TensorProto.FLOAT16: np.float16,
 }
 _TOLERANCE = 1e-5
+"""Between probabilities in float32, with an operation and with the operation done again."""
+_SAME = 1e-4
+"""Between scores of two implementations, as a share of the largest."""
 
 
 def of_model(model: onnx.ModelProto, wanted: Wanted) -> Built:
@@ -27,22 +34,75 @@ def of_model(model: onnx.ModelProto, wanted: Wanted) -> Built:
     source = _input(model)
     dims = [dim.dim_value if dim.HasField("dim_value") else -1 for dim in source.type.tensor_type.shape.dim]
     size = dims[0] if dims and dims[0] > 0 else None
-    shape = tuple(dims[1:]) if dims else None
-    whole = _Session(model)
+    form = _Form(size, tuple(dims[1:]) if dims else None, source)
+    session = _Session(model)
+    output = session.output
     kinds: dict[str, Outputs] = {"Softmax": "probabilities", "LogSoftmax": "logits"}
-    last = _last(model, whole.output)
+    last = _last(model, output)
     kind = kinds.get(last.op_type) if last is not None else None
-    made, said = classifier(_batched(whole, size), wanted, differentiable=False, outputs=kind, shape=shape)
+    made, said = classifier(_batched(session, size), wanted, differentiable=False, outputs=kind, shape=form.shape)
     notes = list(said)
-    if size is not None:
-        notes.append(f"it takes batches of {size}, and is asked about {size} at a time")
     if last is not None and last.op_type in ("Softmax", "Sigmoid") and wanted.outputs == "auto":
-        cut = _without(model, last, whole.output)
-        if logits := _logits(cut, last.op_type, made, wanted, size, shape):
-            made = logits
+        cut = _without(model, last, output)
+        if logits := _logits(cut, last.op_type, made, wanted, form):
+            model, made, output = cut, logits, last.input[0]
             notes.append(f"its last operation, a {last.op_type}, is taken off, and attacks see the logits before it")
+    made, note = _with_gradients(model, output, made, wanted, form)
+    if size is not None:
+        notes.append(f"it is made for batches of {size}")
     count = sum(int(np.prod(tensor.dims)) for tensor in model.graph.initializer)
-    return Built(made, _class_names(model), count or None, tuple(notes))
+    return Built(made, _class_names(model), count or None, (*notes, note))
+
+
+@dataclass(frozen=True, eq=False)
+class _Form:
+    """What a model says of its inputs."""
+
+    batch: int | None
+    """How many it takes at a time; `None` for any number."""
+    shape: tuple[int, ...] | None
+    """Of one; -1 for what may be anything."""
+    source: onnx.ValueInfoProto
+
+
+def _with_gradients(
+    model: onnx.ModelProto, output: str, original: Classifier, wanted: Wanted, form: _Form
+) -> tuple[Classifier, str]:
+    """A classifier by the interpreter if it agrees with `original`, else that; and what is to be said of it."""
+    without = "attacks get no gradients of it: "
+    probe = wanted.probe()
+    if original.outputs == "labels":
+        return original, f"{without}it gives decisions only"
+    if probe is None:
+        return original, f"{without}there was no data to compare with onnxruntime on"
+    dtype = TYPES[form.source.type.tensor_type.elem_type]
+    expected = original.scores(probe)
+    reason = ""
+    try:
+        graph = Graph(model, form.source.name, output, wanted.device)
+    except Unsupported as unknown:
+        return original, f"{without}the operator {unknown} is not known to the interpreter"
+    for size in dict.fromkeys((None, form.batch)):  # what was made for one size often takes others as well
+        try:
+            made, _ = classifier(
+                _batched(lambda inputs: graph(inputs.to(dtype)), size),
+                wanted,
+                differentiable=True,
+                outputs=original.outputs,
+                shape=form.shape,
+            )
+            sample = probe[:1].clone().requires_grad_()
+            if not made(sample).requires_grad:
+                return original, f"{without}an operator in it has none"
+            found = made.scores(probe)
+        except (UsageError, Unsupported, RuntimeError, IndexError, ValueError) as error:
+            reason = reason or f"the interpreter fails: {str(error).splitlines()[0][:200]}"
+            continue
+        far = float(((found - expected).abs() / expected.abs().amax().clamp(min=1)).max())
+        if far <= _SAME:
+            return made, "attacks get its gradients from an interpreter that agrees with onnxruntime on the data"
+        reason = f"the interpreter disagrees with onnxruntime by {far:.2g}"
+    return original, f"{without}{reason}"
 
 
 class _Session:
@@ -64,7 +124,7 @@ class _Session:
         self.output, self._maps = _output(self._session.get_outputs())
 
     def __call__(self, inputs: Tensor) -> NDArray[Any]:
-        array = inputs.detach().cpu().numpy().astype(_TYPES[self._input.type.tensor_type.elem_type])
+        array = inputs.detach().cpu().numpy().astype(_ARRAYS[self._input.type.tensor_type.elem_type])
         (answer,) = self._session.run([self.output], {self._input.name: array})
         if self._maps:
             return np.array([[row[key] for key in sorted(row)] for row in answer], dtype=np.float32)
@@ -78,7 +138,7 @@ def _input(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     if len(inputs) != 1:
         raise UsageError(f"the model takes {len(inputs)} inputs, and a classifier of images or tables takes one")
     source: onnx.ValueInfoProto = inputs[0]
-    if source.type.tensor_type.elem_type not in _TYPES:
+    if source.type.tensor_type.elem_type not in _ARRAYS:
         kind = TensorProto.DataType.Name(source.type.tensor_type.elem_type)
         raise UsageError(f"the model takes inputs of type {kind.lower()}, and floats are attacked here")
     return source
@@ -118,15 +178,13 @@ def _without(model: onnx.ModelProto, last: onnx.NodeProto, output: str) -> onnx.
     return cut
 
 
-def _logits(
-    cut: onnx.ModelProto, name: str, whole: Classifier, wanted: Wanted, size: int | None, shape: tuple[int, ...] | None
-) -> Classifier | None:
+def _logits(cut: onnx.ModelProto, name: str, whole: Classifier, wanted: Wanted, form: _Form) -> Classifier | None:
     """A classifier of the model without its last operation, if that operation makes the same scores of it again."""
     probe = wanted.probe()
     if probe is None or whole.outputs == "labels":
         return None
-    session = _batched(_Session(cut), size)
-    logits, _ = classifier(session, wanted, differentiable=False, outputs="logits", shape=shape)
+    session = _batched(_Session(cut), form.batch)
+    logits, _ = classifier(session, wanted, differentiable=False, outputs="logits", shape=form.shape)
     before, after = logits.scores(probe), whole.scores(probe)
     again = before.softmax(1) if name == "Softmax" or whole.outputs == "probabilities" else before.sigmoid()
     return logits if torch.allclose(again, after, atol=_TOLERANCE) else None

@@ -1,0 +1,79 @@
+"""Tables reach a pipeline as what it was fitted on: its columns, in its order, with categories as categories."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from garrison.core.errors import UsageError
+from garrison.robustness.data import Data
+from garrison.robustness.models.building import build
+from garrison.robustness.models.built import Wanted
+
+pandas = pytest.importorskip("pandas")
+
+AGE = np.array([20.0, 30, 40, 50, 60, 70] * 5)
+SEX = np.array(["Female", "Male"] * 15)
+LABELS = ((AGE > 40) ^ (SEX == "Male")).astype(np.int64)
+FRAME = pandas.DataFrame({"age": AGE, "sex": SEX})
+
+
+def pipeline(last: Any) -> Any:
+    encoder = ColumnTransformer([("n", StandardScaler(), ["age"]), ("c", OneHotEncoder(), ["sex"])])
+    return make_pipeline(encoder, last).fit(FRAME, LABELS)
+
+
+def data(order: tuple[str, ...] = ("age", "sex")) -> Data:
+    columns = {"age": AGE, "sex": (SEX == "Male").astype(float), "more": AGE * 0}
+    inputs = np.stack([columns[name] for name in order], 1).astype(np.float32)
+    return Data(inputs, LABELS, "table", features=order, categories={"sex": ("Female", "Male")})
+
+
+@pytest.mark.parametrize("order", [("age", "sex"), ("sex", "age"), ("more", "sex", "age")])
+def test_categories_and_columns(order: tuple[str, ...]) -> None:
+    estimator = pipeline(RandomForestClassifier(5, random_state=0))
+    used = data(order)
+    built = build(estimator, Wanted(data=used))
+    decided = built.classifier.labels(torch.from_numpy(np.asarray(used.inputs)))
+    assert decided.tolist() == estimator.predict(FRAME).tolist()
+
+
+def test_numbers_between_categories_are_the_nearest() -> None:
+    estimator = pipeline(RandomForestClassifier(5, random_state=0))
+    made = build(estimator, Wanted(data=data())).classifier
+    near = made.scores(torch.tensor([[30, 0.4], [30, 0.6], [30, -3], [30, 9]]))
+    exact = made.scores(torch.tensor([[30.0, 0], [30, 1], [30, 0], [30, 1]]))
+    assert torch.equal(near, exact)
+
+
+def test_named_columns_of_numbers_keep_their_gradients() -> None:
+    estimator = make_pipeline(
+        ColumnTransformer([("n", StandardScaler(), ["more", "age"])], remainder="passthrough"), LogisticRegression()
+    ).fit(pandas.DataFrame({"age": AGE, "more": AGE**2, "x": AGE % 7}), LABELS)
+    columns = {"x": AGE % 7, "age": AGE, "more": AGE**2}
+    used = Data(np.stack(list(columns.values()), 1).astype(np.float32), LABELS, "table", features=tuple(columns))
+    built = build(estimator, Wanted(data=used))
+    assert built.classifier.differentiable, built.notes
+    expected = estimator.predict_proba(pandas.DataFrame(columns)[["age", "more", "x"]])
+    scores = built.classifier.scores(torch.from_numpy(np.asarray(used.inputs)))
+    np.testing.assert_allclose(scores.softmax(1).numpy(), expected, atol=1e-4)
+
+
+def test_a_column_that_is_missing_is_named() -> None:
+    used = data(("age", "more", "sex"))
+    lacking = Data(used.inputs, LABELS, "table", features=("age", "more", "gender"))
+    with pytest.raises(UsageError, match="lacks 1 of the model's columns, such as 'sex'"):
+        build(pipeline(LogisticRegression()), Wanted(data=lacking))
+
+
+def test_other_names_go_by_position_and_say_so() -> None:
+    estimator = LogisticRegression().fit(pandas.DataFrame({"a": AGE, "b": AGE % 7}), LABELS)
+    used = Data(np.stack([AGE, AGE % 7], 1).astype(np.float32), LABELS, "table", features=("f0", "f1"))
+    built = build(estimator, Wanted(data=used))
+    assert any("by position" in note for note in built.notes)
