@@ -261,3 +261,54 @@ def test_a_program_with_a_record_that_is_none_of_its_own_is_refused(tmp_path: Pa
         archive.writestr("program/data/constants/opaque_obj_0", b"x")
     with pytest.raises(garrison.LoadRefused, match="opaque_obj_0"):
         garrison.load(path)
+
+
+def _onnx(path: Path, *, external: bool) -> Any:
+    onnx = pytest.importorskip("onnx")
+    weights = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[n,30] x) => (float[n,2] y) { y = MatMul(x, w) }'
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    onnx.save_model(model, path, save_as_external_data=external, location="weights.bin", size_threshold=0)
+    return (X @ weights).argmax(1)
+
+
+def test_an_onnx_file(tmp_path: Path) -> None:
+    expected = _onnx(tmp_path / "model.onnx", external=False)
+    opened = open_model(tmp_path / "model.onnx", data=DATA, device="cpu")
+    assert opened.format == "onnx" and opened.classifier.differentiable
+    assert (opened.classifier.labels(torch.from_numpy(X)).numpy() == expected).all()
+
+
+def test_an_onnx_model_with_its_tensors_beside_it_is_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    expected = _onnx(tmp_path / "net" / "model.onnx", external=True)
+    with pytest.raises(garrison.LoadRefused, match=r"weights\.bin"):
+        open_model(tmp_path / "net" / "model.onnx", data=DATA)
+    opened = open_model(tmp_path / "net", data=DATA, device="cpu")
+    assert opened.classifier.differentiable
+    assert (opened.classifier.labels(torch.from_numpy(X)).numpy() == expected).all()
+
+
+def test_an_onnx_model_whose_tensors_lie_outside_is_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    (tmp_path / "net").mkdir()
+    _onnx(tmp_path / "net" / "model.onnx", external=True)
+    (tmp_path / "net" / "weights.bin").rename(tmp_path / "weights.bin")
+    model = onnx.load_model(tmp_path / "net" / "model.onnx", load_external_data=False)
+    next(
+        entry for entry in model.graph.initializer[0].external_data if entry.key == "location"
+    ).value = "../weights.bin"
+    (tmp_path / "net" / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(garrison.LoadRefused):
+        open_model(tmp_path / "net", data=DATA)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_directory_is_one_onnx_model(count: int, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("Two models, or none.")
+    for number in range(count):
+        _onnx(tmp_path / f"{number}.onnx", external=False)
+    with pytest.raises(UsageError, match=f"it has {count} files"):
+        open_model(tmp_path, data=DATA)
