@@ -12,13 +12,14 @@ from garrison.core.robustness_card import Norm
 from garrison.robustness.attacks.geometry import (
     Room,
     ascent,
-    distance,
     largest_signs,
+    onto_hyperplane,
     project,
     random_start,
     room,
 )
 from garrison.robustness.budgets import NORMS
+from garrison.robustness.distances import distance
 
 CONVEX = ("linf", "l2", "l1")
 norms = st.sampled_from(NORMS)
@@ -31,11 +32,6 @@ def around(seed: int, *, count: int = 6, features: int = 9, spread: float = 1.5)
     noise = torch.Generator().manual_seed(seed)
     inputs = (torch.rand(count, 1, features, generator=noise) * 1.6 - 0.3).clamp(0, 1)
     return torch.randn(count, 1, features, generator=noise) * spread, room(inputs, 0.0, 1.0)
-
-
-def test_distances_are_as_defined() -> None:
-    delta = torch.tensor([[[3.0, 0.0], [-4.0, 0.0]]])
-    assert [float(distance(norm, delta)) for norm in NORMS] == [4, 5, 7, 2]
 
 
 @given(norms, seeds, radii)
@@ -121,3 +117,54 @@ def test_l2_starts_fill_the_ball() -> None:
     start = random_start("l2", 1.0, space, torch.Generator().manual_seed(0))
     inner = float((distance("l2", start) < 0.5).float().mean())
     assert math.isclose(inner, 0.25, abs_tol=0.03)
+
+
+def test_a_pixel_moves_with_all_its_channels_in_l0() -> None:
+    delta = torch.tensor([[[[0.5, 0.1]], [[0.0, 0.2]], [[0.0, 0.4]]]])  # (1, 3, 1, 2): squares 0.25 and 0.21
+    space = Room(torch.full_like(delta, -1), torch.full_like(delta, 1))
+    assert project("l0", delta, 1.0, space).flatten().tolist() == pytest.approx([0.5, 0, 0, 0, 0, 0])
+    start = random_start("l0", 1.0, space, torch.Generator().manual_seed(0))
+    assert distance("l0", start).tolist() == [1] and (start != 0).sum() == 3
+
+
+@given(st.sampled_from(CONVEX), seeds, st.floats(-3, 3))
+def test_steps_onto_a_plane_are_the_shortest(norm: Norm, seed: int, target: float) -> None:
+    weights, space = around(seed)
+    weights[:, :, 0] = 0
+    targets = torch.full((len(weights),), target)
+    step = onto_hyperplane(norm, weights, targets, space)
+    assert ((step >= space.down - 1e-6) & (step <= space.up + 1e-6)).all()
+    reached = (step * weights).flatten(1).sum(1)
+    most = (space.towards(weights * (1 if target > 0 else -1)) * weights.abs()).flatten(1).sum(1)
+    torch.testing.assert_close(reached, targets.sign() * targets.abs().minimum(most), atol=1e-4, rtol=1e-4)
+    for row in range(2):
+        shortest = _shortest(norm, weights[row].flatten(), float(reached[row]), space.at(torch.tensor([row])))
+        assert float(distance(norm, step[[row]])) <= shortest + 1e-3
+
+
+def _shortest(norm: Norm, weights: Tensor, target: float, space: Room) -> float:
+    """By a linear program, or by a quadratic one."""
+    from scipy.optimize import LinearConstraint, linprog, minimize
+
+    count = len(weights)
+    bounds = list(zip(space.down.flatten().tolist(), space.up.flatten().tolist(), strict=True))
+    if norm == "l2":
+        best = minimize(
+            lambda x: (x**2).sum(),
+            [0.0] * count,
+            jac=lambda x: 2 * x,
+            bounds=bounds,
+            constraints=[LinearConstraint(weights.numpy()[None], target, target)],
+            method="SLSQP",
+        )
+        return math.sqrt(best.fun) if best.success else math.inf
+    # Entries up and down, and for L-inf one more that is as large as each of them.
+    most = 1 if norm == "linf" else 0
+    cost = [0.0] * (2 * count) + [1.0] if most else [1.0] * (2 * count)
+    equal = [weights.tolist() + (-weights).tolist() + [0.0] * most]
+    limits = [(0, high) for _, high in bounds] + [(0, -low) for low, _ in bounds] + [(0, None)] * most
+    below = torch.cat([torch.eye(2 * count), -torch.ones(2 * count, 1)], 1).tolist() if most else None
+    best = linprog(
+        cost, A_ub=below, b_ub=[0.0] * (2 * count) if most else None, A_eq=equal, b_eq=[target], bounds=limits
+    )
+    return float(best.fun) if best.success else math.inf

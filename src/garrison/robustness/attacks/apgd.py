@@ -15,7 +15,6 @@ from garrison.robustness.attacks import losses
 from garrison.robustness.attacks.attack import Progress
 from garrison.robustness.attacks.geometry import (
     ascent,
-    distance,
     largest_signs,
     per_input,
     project,
@@ -72,6 +71,8 @@ class _AutoPGD(GradientAttack):
         climbs = self._climbs(batch)
         runs = list(itertools.product(range(len(batch.epsilons)), climbs, range(self.restarts)))
         for done, (budget, climbed, _) in enumerate(runs):
+            if done % (len(climbs) * self.restarts) == 0:
+                batch.begin()
             self._run(batch, budget, climbed, noise)
             progress((done + 1) / len(runs))
 
@@ -124,8 +125,7 @@ class APGDT(_AutoPGD):
     """How many of the most likely other classes."""
 
     def _climbs(self, batch: Batch) -> Sequence[Climbed]:
-        likely = batch.clean.scatter(1, batch.labels[:, None], -torch.inf).argsort(1, descending=True)
-        return [_targeted(likely[:, place], batch) for place in range(min(self.targets, batch.classifier.classes - 1))]
+        return [_targeted(likely, batch) for likely in batch.likely(self.targets)]
 
 
 def _untargeted(kind: losses.Loss, batch: Batch) -> Climbed:
@@ -162,13 +162,12 @@ class _Climber:
         self._norm, self._radius = batch.norm, radius
         self._rows, self._delta, self._before = rows, delta, delta
         self._room = batch.room.at(rows)
-        self._entries = math.prod(delta.shape[1:])
         self._step = torch.full((len(rows),), radius if batch.norm == "l1" else 2 * radius, device=delta.device)
         if started:
-            self._moved = distance("l0", delta)
+            self._moved = _entries(delta)
             self._sparse = self._moved / L1_SPARSER
         else:
-            self._moved = torch.full_like(self._step, self._entries)
+            self._moved = torch.full_like(self._step, math.prod(delta.shape[1:]))
             self._sparse = self._moved * L1_FIRST_SHARE
         _, self._loss, self._gradient = batch.climb(rows, delta, climbed, samples)
         self._best, self._best_loss, self._best_gradient = self._delta, self._loss, self._gradient
@@ -236,13 +235,18 @@ class _Climber:
 
     def _check_sparsity(self) -> Tensor:
         """Set how many entries a step moves in L1, and return which inputs go back to their best points."""
-        moved = distance("l0", self._best)
+        moved = _entries(self._best)
         sparser = moved / self._moved.clamp_min(1) < L1_STILL_SPARSER
         self._sparse = moved / L1_SPARSER
         shorter = (self._step / L1_SPARSER).clamp_min(self._radius * L1_SHORTEST_STEP)
         self._step = torch.where(sparser, torch.full_like(self._step, self._radius), shorter)
         self._moved = moved
         return sparser
+
+
+def _entries(delta: Tensor) -> Tensor:
+    """(n,): how many entries each perturbation moves."""
+    return (delta != 0).flatten(1).sum(1).float()
 
 
 def _checkpoints(steps: int, norm: Norm) -> dict[int, int]:

@@ -1,9 +1,9 @@
-"""What attacks need to know of a norm: distances, projections, random starts and steepest steps.
+"""What attacks need to know of a norm: projections, random starts and steepest steps.
 
 Everything is said in perturbations (n, *shape), to be added to the inputs, and in the room that each has before it
 leaves the bounds of the model. All functions are pure and work on the whole batch.
 
-L0 counts entries: a pixel of three channels counts three times.
+L0 counts pixels of images, all channels of one together, and single entries elsewhere.
 """
 
 import math
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from garrison.core.robustness_card import Norm
+from garrison.robustness.distances import distance
 
 TINY = 1e-12
 """Stands for no length at all where one divides by a length."""
@@ -51,20 +52,6 @@ def per_input(values: Tensor, like: Tensor) -> Tensor:
     return values.reshape(-1, *[1] * (like.dim() - 1))
 
 
-def distance(norm: Norm, delta: Tensor) -> Tensor:
-    """(n,): the length of each perturbation."""
-    flat = delta.reshape(len(delta), math.prod(delta.shape[1:]))
-    match norm:
-        case "linf":
-            return flat.abs().amax(1)
-        case "l2":
-            return _euclidean(flat)
-        case "l1":
-            return flat.abs().sum(1)
-        case "l0":
-            return (flat != 0).sum(1).float()
-
-
 def _euclidean(flat: Tensor) -> Tensor:
     length: Tensor = torch.linalg.vector_norm(flat, dim=1)
     return length
@@ -74,16 +61,11 @@ def project(norm: Norm, delta: Tensor, radius: float, room: Room) -> Tensor:
     """The nearest perturbation, in the Euclidean sense, that is no longer than `radius` and keeps the bounds."""
     if norm == "linf":
         return delta.clamp(-radius, radius).clamp(room.down, room.up)
-    flat = delta.flatten(1)
-    flat_room = Room(room.down.flatten(1), room.up.flatten(1))
-    match norm:
-        case "l2":
-            flat = _project_l2(flat, radius, flat_room)
-        case "l1":
-            flat = _project_l1(flat, radius, flat_room)
-        case "l0":
-            flat = _project_l0(flat, radius, flat_room)
-    return flat.reshape(delta.shape)
+    if norm == "l0":
+        return _project_l0(delta, radius, room)
+    flat, flat_room = delta.flatten(1), Room(room.down.flatten(1), room.up.flatten(1))
+    projected = _project_l2(flat, radius, flat_room) if norm == "l2" else _project_l1(flat, radius, flat_room)
+    return projected.reshape(delta.shape)
 
 
 def _project_l2(delta: Tensor, radius: float, room: Room) -> Tensor:
@@ -132,19 +114,28 @@ def _project_l1(delta: Tensor, radius: float, room: Room) -> Tensor:
 
 
 def _project_l0(delta: Tensor, radius: float, room: Room) -> Tensor:
-    """The entries that bring most, clipped, and nothing elsewhere (Croce & Hein 2019, section 3.1)."""
-    count = min(int(radius), delta.shape[1])
+    """The pixels that bring most, clipped, and nothing elsewhere (Croce & Hein 2019, section 3.1)."""
     clipped = delta.clamp(room.down, room.up)
-    gains = delta.square() - (delta - clipped).square()
-    chosen = gains.topk(count, dim=1).indices
-    return torch.zeros_like(delta).scatter(1, chosen, clipped.gather(1, chosen))
+    gains = _pixels(delta.square() - (delta - clipped).square()).sum(1)
+    return (_pixels(clipped) * _largest(gains, int(radius))[:, None]).reshape(delta.shape)
+
+
+def _pixels(values: Tensor) -> Tensor:
+    """(n, channels, pixels) of images (n, channels, height, width); (n, 1, entries) of anything else."""
+    return values.flatten(2) if values.dim() == 4 else values.flatten(1)[:, None]
+
+
+def _largest(values: Tensor, count: int) -> Tensor:
+    """(n, k) 1 at the `count` largest of each row, 0 elsewhere."""
+    chosen = values.topk(min(count, values.shape[1]), dim=1).indices
+    return torch.zeros_like(values).scatter(1, chosen, 1.0)
 
 
 def random_start(norm: Norm, radius: float, room: Room, noise: torch.Generator) -> Tensor:
     """A random perturbation within the ball and the bounds.
 
     L-inf and L2: uniform in the ball, then projected. L1: Gaussian noise, projected (Croce & Hein 2021, section 4).
-    L0: uniform between the bounds at entries chosen at random.
+    L0: uniform between the bounds at pixels chosen at random.
     """
     shape, device = room.up.shape, room.up.device
     match norm:
@@ -157,10 +148,9 @@ def random_start(norm: Norm, radius: float, room: Room, noise: torch.Generator) 
         case "l1":
             delta = torch.randn(shape, generator=noise, device=device)
         case "l0":
-            ranks = torch.rand(shape, generator=noise, device=device).flatten(1)
-            chosen = ranks.topk(min(int(radius), ranks.shape[1]), dim=1).indices
-            within = room.down + torch.rand(shape, generator=noise, device=device) * (room.up - room.down)
-            return torch.zeros_like(ranks).scatter(1, chosen, within.flatten(1).gather(1, chosen)).reshape(shape)
+            within = _pixels(room.down + torch.rand(shape, generator=noise, device=device) * (room.up - room.down))
+            ranks = torch.rand(within.shape[0], within.shape[2], generator=noise, device=device)
+            return (within * _largest(ranks, int(radius))[:, None]).reshape(shape)
     return project(norm, delta, radius, room)
 
 
@@ -190,3 +180,45 @@ def largest_signs(gradient: Tensor, count: Tensor) -> Tensor:
     smallest = largest.gather(1, (count.long() - 1).clamp(0, largest.shape[1] - 1)[:, None])
     signs = gradient.sign() * (sizes >= smallest).reshape(gradient.shape)
     return signs / per_input(distance("l1", signs).clamp_min(1), signs)
+
+
+def onto_hyperplane(norm: Norm, weights: Tensor, target: Tensor, room: Room) -> Tensor:
+    """The shortest perturbation whose product with `weights` (n, *shape) is `target` (n,), within the room.
+
+    Where the room does not allow it, the one that comes nearest. L-inf, L2 and L1 (Croce & Hein 2020, FAB, section 2).
+    """
+    signed = weights * per_input(torch.where(target < 0, -1.0, 1.0), weights)
+    slopes = signed.flatten(1).abs()
+    limits = room.towards(signed).flatten(1) * (slopes > 0)
+    fill = _fill_steepest if norm == "l1" else _fill_evenly
+    moved = fill(slopes, torch.ones_like(slopes) if norm == "linf" else slopes, limits, target.abs())
+    return signed.sign() * moved.reshape(weights.shape)
+
+
+def _fill_evenly(slopes: Tensor, speeds: Tensor, limits: Tensor, target: Tensor) -> Tensor:
+    """Move all entries at their speeds, each up to its limit, until they reach the target together.
+
+    The time is found from below: entries at their limits leave the rest of the way to the others.
+    """
+    rates = slopes * speeds
+    time = target / rates.sum(1).clamp_min(TINY)
+    for _ in range(ROUNDS):
+        bound = speeds * time[:, None] >= limits
+        left = target - (slopes * limits).mul(bound).sum(1)
+        free = rates.mul(~bound).sum(1)
+        longer = torch.where(free > 0, left / free.clamp_min(TINY), torch.inf).maximum(time)
+        done = bool((longer <= time * (1 + 1e-6)).all())
+        time = longer
+        if done:
+            break
+    return torch.where(speeds > 0, speeds * time[:, None], 0.0).minimum(limits)
+
+
+def _fill_steepest(slopes: Tensor, _: Tensor, limits: Tensor, target: Tensor) -> Tensor:
+    """Move the steepest entry to its limit, then the next, until they reach the target together."""
+    steepest, order = slopes.sort(1, descending=True)
+    most = limits.gather(1, order)
+    gained = (steepest * most).cumsum(1)
+    missing = target[:, None] - (gained - steepest * most)
+    moved = (missing / steepest.clamp_min(TINY)).clamp_min(0).minimum(most)
+    return torch.zeros_like(slopes).scatter(1, order, moved)

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -12,11 +12,12 @@ from torch import Tensor
 from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.robustness_card import Access, Norm
 from garrison.robustness.attacks.attack import TOLERANCE, Outcome, Progress, generator
-from garrison.robustness.attacks.geometry import distance, room
-from garrison.robustness.classifier import Classifier
+from garrison.robustness.attacks.geometry import room
+from garrison.robustness.classifier import Classifier, QueriesSpent
+from garrison.robustness.distances import distance
 
 Climbed = Callable[[Tensor, Tensor], Tensor]
-"""From scores (m, classes) and the rows (m,) that they are of, to a loss (m,)."""
+"""From scores (m, classes) and the rows (m,) that they are of, to losses (m,), or several of each, (m, k)."""
 
 
 class Batch:
@@ -43,14 +44,29 @@ class Batch:
         self.gradients = torch.zeros_like(self.queries)
         self.found_after = torch.full((budgets, count), -1, dtype=torch.int64, device=inputs.device)
         self._limits = torch.tensor(epsilons, device=inputs.device) * (1 + TOLERANCE)
-        self.clean = self.look(torch.arange(count, device=inputs.device), torch.zeros_like(inputs))
-        """Scores (n, classes) of the inputs."""
+        self._begun = torch.zeros_like(self.queries)
+        self.clean = torch.empty(0)
+        """Scores (n, classes) of the inputs, once they were looked at."""
+
+    def start(self) -> None:
+        """Look at the inputs themselves. Raises `GarrisonError` for scores that are not finite."""
+        self.clean = self.look(torch.arange(len(self.inputs), device=self.inputs.device), torch.zeros_like(self.inputs))
         if not bool(self.clean.isfinite().all()):
-            raise GarrisonError(f"{classifier.name or 'the model'} gives scores that are not finite for these inputs")
+            name = self.classifier.name or "the model"
+            raise GarrisonError(f"{name} gives scores that are not finite for these inputs")
+
+    def begin(self) -> None:
+        """Count from here as if nothing but the inputs themselves had been looked at: another budget begins."""
+        self._begun = (self.queries - 1).clamp_min(0)
 
     def robust(self, budget: int) -> Tensor:
         """The rows for which nothing was found under a budget."""
         return self.length[budget].isinf().nonzero().squeeze(1)
+
+    def likely(self, most: int) -> list[Tensor]:
+        """The most likely other class of each input (n,), then the next, at most `most` of them."""
+        others = self.clean.scatter(1, self.labels[:, None], -torch.inf).argsort(1, descending=True)
+        return list(others.T[: min(most, self.classifier.classes - 1)])
 
     def look(self, rows: Tensor, delta: Tensor) -> Tensor:
         """Scores of perturbed inputs, recorded."""
@@ -81,6 +97,20 @@ class Batch:
         self._record(rows, points, scores)
         return scores, losses, gradient.nan_to_num(0.0)
 
+    def slopes(self, rows: Tensor, delta: Tensor, climbed: Climbed) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each of k losses (m, k) at perturbed inputs, with its gradient."""
+        points = self._points(rows, delta)
+        leaf = points.detach().requires_grad_()
+        with torch.enable_grad():
+            scores = self.classifier(leaf)
+            losses = climbed(scores, rows)
+        self.queries[rows] += 1
+        self._record(rows, points, scores.detach())
+        for number, column in enumerate(losses.T, 1):
+            (gradient,) = torch.autograd.grad(column.sum(), leaf, retain_graph=number < losses.shape[1])
+            self.gradients[rows] += 1
+            yield column.detach(), gradient.nan_to_num(0.0)
+
     def _points(self, rows: Tensor, delta: Tensor) -> Tensor:
         return (self.inputs[rows] + delta).clamp(self._low, self._high)
 
@@ -94,7 +124,7 @@ class Batch:
             closer = (length <= limit) & (length < self.length[budget, rows])
             chosen = rows[closer]
             first = chosen[self.found_after[budget, chosen] < 0]
-            self.found_after[budget, first] = self.queries[first]
+            self.found_after[budget, first] = self.queries[first] - self._begun[first]
             self.length[budget, chosen] = length[closer]
             self.adversarial[budget, chosen] = points[closer]
 
@@ -140,7 +170,7 @@ class GradientAttack(ABC):
         moved = inputs.detach().to(classifier.device, torch.float32)
         labels = labels.to(classifier.device, torch.int64)
         starts = range(0, max(1, len(inputs)), self.batch)
-        batches = []
+        batches, spent = [], ""
         for index, start in enumerate(starts):
             some = slice(start, start + self.batch)
             batch = Batch(classifier, moved[some], labels[some], self.norm, budgets)
@@ -149,10 +179,15 @@ class GradientAttack(ABC):
                 if progress is not None:
                     progress((index + share) / len(starts))
 
-            if len(batch.inputs):
-                self._attack(batch, noise, told)
-            told(1)
             batches.append(batch)
+            if not len(batch.inputs) or spent:
+                continue
+            try:
+                batch.start()
+                self._attack(batch, noise, told)
+            except QueriesSpent as reason:
+                spent = str(reason)
+            told(1)
         length = torch.cat([batch.length for batch in batches], 1).to(inputs.device)
         return Outcome(
             budgets,
@@ -161,6 +196,7 @@ class GradientAttack(ABC):
             torch.cat([batch.queries for batch in batches]).to(inputs.device),
             torch.cat([batch.gradients for batch in batches]).to(inputs.device),
             torch.cat([batch.found_after for batch in batches], 1).to(inputs.device),
+            spent,
         )
 
     @abstractmethod

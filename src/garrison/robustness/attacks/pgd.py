@@ -41,7 +41,9 @@ class PGD(GradientAttack):
 
     def _attack(self, batch: Batch, noise: torch.Generator, progress: Progress) -> None:
         runs = [(budget, restart) for budget in range(len(batch.epsilons)) for restart in range(self.restarts)]
-        for done, (budget, _) in enumerate(runs):
+        for done, (budget, restart) in enumerate(runs):
+            if not restart:
+                batch.begin()
             self._run(batch, budget, noise)
             progress((done + 1) / len(runs))
 
