@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from garrison.core.errors import GarrisonError, UsageError
 from garrison.robustness.attacks.attack import TOLERANCE, Attack, Outcome
-from garrison.robustness.attacks.ledger import lengths
 from garrison.robustness.attacks.square import Square
 from garrison.robustness.classifier import Classifier, QueriesSpent, of_module
+from garrison.robustness.distances import distance
 from tests.robustness.conftest import Digits
 
 NORMS = (("linf", (0.1, 0.25)), ("l2", (0.6, 1.2)), ("l1", (2.0, 5.0)))
@@ -35,7 +35,7 @@ def holds(outcome: Outcome, attack: Square, classifier: Classifier, inputs: Tens
     for place, epsilon in enumerate(outcome.epsilons):
         found = outcome.success[place]
         changes = outcome.adversarial[place] - inputs
-        assert (lengths(changes, attack.norm) <= epsilon * (1 + TOLERANCE)).all()
+        assert (distance(attack.norm, changes) <= epsilon * (1 + TOLERANCE)).all()
         assert (classifier.clip(outcome.adversarial[place]) == outcome.adversarial[place]).all()
         assert (classifier.labels(outcome.adversarial[place])[found] != labels[found]).all()
         assert (outcome.adversarial[place][~found] == inputs[~found]).all()

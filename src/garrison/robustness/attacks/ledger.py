@@ -9,19 +9,7 @@ from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.robustness_card import Norm
 from garrison.robustness.attacks.attack import TOLERANCE, Outcome
 from garrison.robustness.classifier import Classifier
-
-
-def lengths(differences: Tensor, norm: Norm) -> Tensor:
-    """The length (n,) of each difference (n, *shape)."""
-    flat = differences.flatten(1)
-    if norm == "linf":
-        return flat.abs().amax(1)
-    if norm == "l1":
-        return flat.abs().sum(1)
-    if norm == "l0":
-        return (flat != 0).sum(1).to(flat.dtype)
-    length: Tensor = torch.linalg.vector_norm(flat, dim=1)
-    return length
+from garrison.robustness.distances import distance
 
 
 class Ledger:
@@ -68,6 +56,16 @@ class Ledger:
             self._keep(points[wrong], which[wrong], (counts - self._before[which])[wrong])
         return scores
 
+    def margins(self, points: Tensor, which: Tensor) -> Tensor:
+        """The label's score above the best other class's (k,), in differences of logits; see `ask`."""
+        scores = self.ask(points, which)
+        if self.classifier.outputs == "probabilities":
+            # The same ranking as with the logits that they came from, also where the label's is nearly one.
+            scores = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
+        labels = self.labels[which].unsqueeze(1)
+        right = scores.gather(1, labels).squeeze(1)
+        return right - scores.scatter(1, labels, -torch.inf).amax(1)
+
     def outcome(self, incomplete: str = "") -> Outcome:
         """What was found: the closest point, under each budget that it is within."""
         success = self.found_after >= 0
@@ -77,7 +75,7 @@ class Ledger:
         return Outcome(self._epsilons, adversarial, success, self.queries, gradients, self.found_after, incomplete)
 
     def _keep(self, points: Tensor, which: Tensor, counts: Tensor) -> None:
-        distances = lengths(points - self.inputs[which], self.norm)
+        distances = distance(self.norm, points - self.inputs[which])
         for place, epsilon in enumerate(self._epsilons):
             within = distances <= epsilon * (1 + TOLERANCE)
             first = torch.full_like(self.queries, torch.iinfo(torch.int64).max)

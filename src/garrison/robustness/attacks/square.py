@@ -11,8 +11,9 @@ from torch import Tensor
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Access
 from garrison.robustness.attacks.attack import Outcome, Progress, generator
-from garrison.robustness.attacks.ledger import Ledger, lengths
+from garrison.robustness.attacks.ledger import Ledger
 from garrison.robustness.classifier import Classifier, QueriesSpent
+from garrison.robustness.distances import distance
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """When the area of the window is halved, in iterations of 10,000 (section 3.1 of the paper)."""
@@ -95,14 +96,7 @@ class Square:
 
     @staticmethod
     def _ask(ledger: Ledger, points: Tensor, which: Tensor) -> Tensor:
-        """The margin (k,) of the label over the best other class, in differences of logits."""
-        scores = ledger.ask(points.reshape(-1, *ledger.inputs.shape[1:]), which)
-        if ledger.classifier.outputs == "probabilities":
-            # The same ranking as with the logits that they came from, also where the label's is nearly one.
-            scores = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
-        labels = ledger.labels[which].unsqueeze(1)
-        right = scores.gather(1, labels).squeeze(1)
-        return right - scores.scatter(1, labels, -torch.inf).amax(1)
+        return ledger.margins(points.reshape(-1, *ledger.inputs.shape[1:]), which)
 
 
 class _Search:
@@ -241,7 +235,7 @@ class _Search:
         return self._classifier.clip(images.reshape(-1, *self._shape)).reshape(images.shape)
 
     def _length(self, changes: Tensor) -> Tensor:
-        return lengths(changes, self._norm).view(-1, 1, 1, 1)
+        return distance(self._norm, changes).view(-1, 1, 1, 1)
 
     def _window_length(self, window: Tensor) -> Tensor:
         """Of each channel on its own."""
