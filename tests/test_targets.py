@@ -22,7 +22,7 @@ from torch import nn
 import garrison
 from garrison.core.errors import UsageError
 from garrison.robustness.data import Data
-from garrison.targets import open_model
+from garrison.targets import open_model, open_text_model
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = X.astype(np.float32)
@@ -303,6 +303,33 @@ def test_an_onnx_model_whose_tensors_lie_outside_is_refused(tmp_path: Path) -> N
     (tmp_path / "net" / "model.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(garrison.LoadRefused):
         open_model(tmp_path / "net", data=DATA)
+
+
+def test_a_damaged_model_is_said_in_one_line(tmp_path: Path) -> None:
+    xgboost = pytest.importorskip("xgboost")
+    xgboost.XGBClassifier(n_estimators=1).fit(X, Y).save_model(tmp_path / "m.json")
+    text = (tmp_path / "m.json").read_text()
+    (tmp_path / "m.json").write_text(text.replace('"split_indices"', '"split_nothing"'))
+    with pytest.raises((UsageError, garrison.LoadRefused)) as caught:
+        open_model(tmp_path / "m.json", data=DATA)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pipeline_of_texts(tmp_path: Path) -> None:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    texts = ["win money", "see you", "free money", "at home"]
+    pipeline = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(pipeline))
+    data = Data(texts, np.array([1, 0, 1, 0]), "text")
+    opened = open_text_model(tmp_path / "m.pkl", data=data)
+    assert opened.format == "pickle" and len(opened.sha256) == 64
+    assert opened.classifier.labels(texts).tolist() == [1, 0, 1, 0]
+    with pytest.raises(UsageError, match="open_text_model"):
+        open_model(tmp_path / "m.pkl", data=data)
+    (tmp_path / "n.pkl").write_bytes(pickle.dumps({"a": 1}))
+    with pytest.raises(UsageError, match=r"n\.pkl: a dict without classes_"):
+        open_text_model(tmp_path / "n.pkl", data=data)
 
 
 @pytest.mark.parametrize("count", [0, 2])

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.policy import Policy
-from garrison.loading import admitted, load_identified
+from garrison.loading import Loaded, admitted, load_identified
 from garrison.robustness.classifier import Classifier, Outputs
 from garrison.robustness.data import Data
 from garrison.robustness.models.building import build
 from garrison.robustness.models.built import Wanted
+from garrison.robustness.models.text_estimators import TextClassifier, of_text_estimator
 
 if TYPE_CHECKING:
     from garrison.provenance.trust import Trust
@@ -67,15 +68,19 @@ def open_model(
     `outputs` are found where the model does not say, and a conversion is compared with the original. `device` is `cpu`,
     `cuda`, or `auto`: a GPU where there is one.
 
-    Raises `LoadRefused` as `garrison.load` does, and `UsageError` for what is no classifier, for weights that do not
-    fit, and for a model that does not take the data.
+    Texts are for `open_text_model`.
+
+    Raises `LoadRefused` as `garrison.load` does, and `UsageError` for a damaged file, for what is no classifier, for
+    weights that do not fit, and for a model that does not take the data.
     """
     name = os.fspath(path)
+    if data is not None and data.kind == "text":
+        raise UsageError(f"{name}: a model of texts is opened by itself: open_text_model")
     place = _device(device)
     if os.path.isdir(name):
         model, format, digest = _onnx_directory(name, policy, trust)
     else:
-        loaded = load_identified(name, policy, trust=trust)
+        loaded = _loaded(name, policy, trust)
         model, format, digest = loaded.model, loaded.format, loaded.sha256
     if architecture:
         model = _with_weights(architecture, model)
@@ -85,6 +90,46 @@ def open_model(
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     return Opened(built.classifier, model, format, digest, built.parameters, built.class_names, built.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedText:
+    """A model of texts that was loaded to be attacked."""
+
+    classifier: TextClassifier
+    model: object
+    format: str
+    sha256: str
+
+
+def open_text_model(
+    path: "str | os.PathLike[str]",
+    *,
+    data: Data,
+    policy: Policy | None = None,
+    trust: "Trust | None" = None,
+) -> OpenedText:
+    """Load a pipeline of scikit-learn that takes texts, as `garrison.load` does, for data of texts.
+
+    Raises as `open_model` does.
+    """
+    name = os.fspath(path)
+    loaded = _loaded(name, policy, trust)
+    try:
+        made = of_text_estimator(loaded.model, [text for text in data.inputs if isinstance(text, str)])
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
+    return OpenedText(made, loaded.model, loaded.format, loaded.sha256)
+
+
+def _loaded(name: str, policy: Policy | None, trust: "Trust | None") -> Loaded:
+    try:
+        return load_identified(name, policy, trust=trust)
+    except GarrisonError:
+        raise
+    except Exception as error:  # whatever a framework raises for a damaged file
+        reason = next(iter(str(error).splitlines()), "")
+        raise UsageError(f"{name}: it cannot be loaded: {type(error).__name__}: {reason[:200]}") from error
 
 
 def _device(name: str) -> torch.device:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -186,6 +187,12 @@ def test_the_digest_is_of_the_bytes(tmp_path: Path) -> None:
     first = read(npz(tmp_path / "a.npz", x=np.ones((4, 2)), y=[0, 1, 0, 1])).sha256
     assert read(npz(tmp_path / "b.npz", x=np.ones((4, 2)), y=[0, 1, 0, 1])).sha256 == first
     assert read(npz(tmp_path / "c.npz", x=np.ones((4, 2)), y=[0, 1, 1, 1])).sha256 != first
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "d.data")
+    with pytest.raises(UsageError, match="not a regular file"):
+        read(tmp_path / "d.data")
 
 
 class Touch:

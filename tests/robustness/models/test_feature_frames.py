@@ -65,6 +65,15 @@ def test_named_columns_of_numbers_keep_their_gradients() -> None:
     np.testing.assert_allclose(scores.softmax(1).numpy(), expected, atol=1e-4)
 
 
+def test_a_pipeline_of_numbers_gets_categories_as_numbers() -> None:
+    codes = pandas.DataFrame({"age": AGE, "sex": (SEX == "Male").astype(float)})
+    estimator = make_pipeline(StandardScaler(), RandomForestClassifier(5, random_state=0)).fit(codes, LABELS)
+    built = build(estimator, Wanted(data=data()))
+    assert any("categories as numbers" in note for note in built.notes)
+    decided = built.classifier.labels(torch.from_numpy(np.asarray(data().inputs)))
+    assert decided.tolist() == estimator.predict(codes).tolist()
+
+
 def test_a_column_that_is_missing_is_named() -> None:
     used = data(("age", "more", "sex"))
     lacking = Data(used.inputs, LABELS, "table", features=("age", "more", "gender"))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from garrison.core.errors import UsageError
 from garrison.robustness.data import Data, Kind
+from garrison.robustness.inputs.files import MOST
 from garrison.robustness.inputs.labels import indices
 from garrison.robustness.inputs.reading import Channels
 
@@ -30,6 +31,8 @@ def from_arrays(
         raise UsageError(f"{source}: inputs of type {inputs.dtype}, where numbers are meant")
     if inputs.ndim < 2 or 0 in inputs.shape:
         raise UsageError(f"{source}: inputs of shape {_shape(inputs.shape)}: nothing to attack")
+    if inputs.size * 4 > MOST:
+        raise UsageError(f"{source}: inputs of more than {MOST >> 20:,} MiB")
     counted, names = indices(labels, source)
     require_as_many(len(inputs), len(counted), source)
     found: Kind = kind or ("table" if inputs.ndim == 2 else "image")

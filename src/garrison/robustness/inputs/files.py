@@ -10,8 +10,8 @@ from garrison.core.errors import UsageError
 from garrison.core.files import regular_file
 
 MOST = 4 << 30
-"""Bytes of inputs that are held at once."""
-MOST_TEXT = 1 << 30
+"""Bytes of inputs that are held at once, as float32."""
+MOST_TEXT = 1 << 28
 """Bytes of a text file, unpacked."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from garrison.core.errors import UsageError
+from garrison.core.files import regular_file
 from garrison.robustness.data import Data
 from garrison.robustness.inputs.assembled import from_arrays
 from garrison.robustness.inputs.files import content, digest
@@ -28,7 +29,7 @@ def is_idx(path: str) -> bool:
     name = os.path.basename(path)
     if _IMAGES(name) or _LABELS(name) or ".idx" in name:
         return True
-    with open(path, "rb") as file:
+    with regular_file(path) as file:
         head = file.read(4)
     return len(head) == 4 and head[:2] == b"\0\0" and head[2] in _TYPES and 1 <= head[3] <= 4
 

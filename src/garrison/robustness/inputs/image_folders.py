@@ -42,7 +42,7 @@ def read(folder: str, how: Reading) -> Data:
 def _images(paths: list[str]) -> NDArray[np.uint8]:
     """Images (n, height, width, channels): one channel where all are grey, else three."""
     first = _image(paths[0])
-    if len(paths) * first.size * 4 > MOST:
+    if len(paths) * first.shape[0] * first.shape[1] * 3 * 4 > MOST:
         raise UsageError(f"{paths[0]}: {len(paths):,} images of this size are more than {MOST >> 20:,} MiB")
     images = np.empty((len(paths), *first.shape[:2], 3), np.uint8)
     grey = True

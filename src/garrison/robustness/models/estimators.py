@@ -28,7 +28,7 @@ def of_estimator(estimator: Any, wanted: Wanted) -> Built:
     The module counts only if it decides and scores as the original does on the data, or on random inputs where there
     is none. Raises `UsageError` for what is no fitted classifier of one label.
     """
-    names = _class_names(estimator)
+    names = class_names(estimator)
     seen = columns(estimator, wanted.data)
     made, notes = _black_box(estimator, seen, wanted)
     notes = (*seen.notes, *notes)
@@ -55,7 +55,8 @@ def of_estimator(estimator: Any, wanted: Wanted) -> Built:
     )
 
 
-def _class_names(estimator: Any) -> tuple[str, ...]:
+def class_names(estimator: Any) -> tuple[str, ...]:
+    """What a fitted estimator calls its classes. Raises `UsageError` for what is no classifier of one label."""
     found = getattr(estimator, "classes_", None)
     kind = type(estimator).__qualname__
     if found is None:
@@ -71,7 +72,7 @@ def _black_box(estimator: Any, seen: Columns, wanted: Wanted) -> tuple[Classifie
     """The classifier by the estimator's own methods: the first whose highest score is its decision."""
     classes = np.asarray(estimator.classes_)
     probe = wanted.probe()
-    decoded = any(seen.categories)
+    decoded, said = _decoded(estimator, seen, probe)
 
     def rows(inputs: Tensor) -> Any:
         return seen.raw(np.asarray(seen.selected(inputs).detach().cpu().numpy()), decoded=decoded)
@@ -98,16 +99,28 @@ def _black_box(estimator: Any, seen: Columns, wanted: Wanted) -> tuple[Classifie
     for ask, kind in found:
         made, notes = classifier(ask, wanted, differentiable=False, outputs=kind, classes=len(classes))
         if probe is None:
-            return made, notes
+            return made, (*said, *notes)
         right = torch.from_numpy(decide(probe)).to(probe.device)
         scores = made.scores(probe)
         best = scores.max(1).values
         if bool((scores.gather(1, right[:, None])[:, 0] >= best).all()):
-            return made, notes
+            return made, (*said, *notes)
     made, notes = classifier(decide, wanted, differentiable=False, outputs="labels", classes=len(classes))
     if found:
         notes = (*notes, "its scores contradict its decisions, so that attacks see its decisions only")
-    return made, notes
+    return made, (*said, *notes)
+
+
+def _decoded(estimator: Any, seen: Columns, probe: Tensor | None) -> tuple[bool, tuple[str, ...]]:
+    """Whether an estimator takes categories as texts; where it does not, it was fitted on their numbers."""
+    if not any(seen.categories):
+        return False, ()
+    if probe is not None:
+        try:
+            estimator.predict(seen.raw(seen.selected(probe).cpu().numpy(), decoded=True))
+        except (ValueError, TypeError):
+            return False, ("it takes no texts, and gets categories as numbers in the order of their names",)
+    return True, ()
 
 
 def _difference(original: Classifier, module: Classifier, estimator: Any, wanted: Wanted) -> str:
