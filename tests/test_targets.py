@@ -332,6 +332,21 @@ def test_a_pipeline_of_texts(tmp_path: Path) -> None:
         open_text_model(tmp_path / "n.pkl", data=data)
 
 
+def test_a_pipeline_that_chooses_its_columns_by_their_types(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    from sklearn.compose import make_column_selector, make_column_transformer
+
+    frame = pandas.DataFrame(X[:, :3], columns=["a", "b", "c"])
+    selected = make_column_transformer((StandardScaler(), make_column_selector(dtype_include="number")))
+    estimator = make_pipeline(selected, LogisticRegression()).fit(frame, Y)
+    joblib.dump(estimator, tmp_path / "m.joblib")
+    data = Data(np.ascontiguousarray(X[:, :3]), Y.astype(np.int64), "table", features=("a", "b", "c"))
+    opened = open_model(tmp_path / "m.joblib", data=data, device="cpu")
+    assert opened.classifier.differentiable
+    decided = opened.classifier.labels(torch.from_numpy(np.asarray(data.inputs)))
+    assert decided.tolist() == estimator.predict(frame).tolist()
+
+
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_directory_is_one_onnx_model(count: int, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("Two models, or none.")

@@ -9,7 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from garrison.core.errors import UsageError
 from garrison.robustness.data import Data
@@ -42,6 +42,54 @@ def test_categories_and_columns(order: tuple[str, ...]) -> None:
     built = build(estimator, Wanted(data=used))
     decided = built.classifier.labels(torch.from_numpy(np.asarray(used.inputs)))
     assert decided.tolist() == estimator.predict(FRAME).tolist()
+
+
+ENCODERS = {
+    "one-hot": OneHotEncoder(),
+    "one-hot without the first": OneHotEncoder(drop="first"),
+    "one-hot without one of two": OneHotEncoder(drop="if_binary", handle_unknown="ignore"),
+    "one-hot in another order": OneHotEncoder(categories=[["Male", "Other", "Female"]]),
+    "ordinal": OrdinalEncoder(),
+}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_numbers_beside_categories_have_gradients(name: str) -> None:
+    encoder = ColumnTransformer([("n", StandardScaler(), ["age"]), ("c", ENCODERS[name], ["sex"])])
+    estimator = make_pipeline(encoder, LogisticRegression()).fit(FRAME, LABELS)
+    used = data(("sex", "age"))
+    built = build(estimator, Wanted(data=used))
+    made = built.classifier
+    assert made.differentiable, built.notes
+    inputs = torch.from_numpy(np.asarray(used.inputs).copy())
+    np.testing.assert_allclose(made.scores(inputs).softmax(1).numpy(), estimator.predict_proba(FRAME), atol=1e-5)
+    inputs.requires_grad_()
+    (gradient,) = torch.autograd.grad(made(inputs)[:, 1].sum(), inputs)
+    assert bool((gradient[:, 1] != 0).all()) and not gradient[:, 0].any()
+
+
+def test_a_category_that_is_ignored_has_no_column() -> None:
+    encoder = ColumnTransformer([("c", OneHotEncoder(handle_unknown="ignore"), ["sex"])], remainder="passthrough")
+    estimator = make_pipeline(encoder, LogisticRegression(max_iter=1000)).fit(FRAME, LABELS)
+    inputs = np.array([[20, 0], [30, 1], [40, 2]], np.float32)
+    used = Data(inputs, LABELS[:3], "table", features=("age", "sex"), categories={"sex": ("Female", "Other", "Male")})
+    built = build(estimator, Wanted(data=used))
+    assert built.classifier.differentiable, built.notes
+    frame = pandas.DataFrame({"age": inputs[:, 0], "sex": ["Female", "Other", "Male"]})
+    soft = built.classifier.scores(torch.from_numpy(inputs)).softmax(1).numpy()
+    np.testing.assert_allclose(soft, estimator.predict_proba(frame), atol=1e-5)
+
+
+def test_a_category_that_the_encoder_does_not_know_leaves_it_a_black_box() -> None:
+    unknown = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    encoder = ColumnTransformer([("c", unknown, ["sex"])], remainder="passthrough")
+    estimator = make_pipeline(encoder, LogisticRegression(max_iter=1000)).fit(FRAME, LABELS)
+    inputs = np.array([[20, 0], [30, 1], [40, 2]], np.float32)
+    used = Data(inputs, LABELS[:3], "table", features=("age", "sex"), categories={"sex": ("Female", "Male", "Other")})
+    built = build(estimator, Wanted(data=used))
+    assert not built.classifier.differentiable and any("'Other'" in note for note in built.notes)
+    frame = pandas.DataFrame({"age": inputs[:, 0], "sex": ["Female", "Male", "Other"]})
+    assert built.classifier.labels(torch.from_numpy(inputs)).tolist() == estimator.predict(frame).tolist()
 
 
 def test_numbers_between_categories_are_the_nearest() -> None:

@@ -32,31 +32,47 @@ class _Numbers(nn.Module):
         return self._step(self, inputs)
 
 
-def converted(estimator: Any) -> nn.Module:
-    """A module from inputs (n, features) to logits (n, classes) in float64. Raises `Unconverted`."""
-    return nn.Sequential(_Numbers(lambda _, x: x.double()), *_classifier(estimator))
+Categories = tuple[tuple[str, ...], ...]
+"""Of each column, what its numbers stand for; empty for those that are numbers."""
 
 
-def _classifier(estimator: Any) -> list[nn.Module]:
+def converted(estimator: Any, categories: Categories = ()) -> nn.Module:
+    """A module from inputs (n, features) to logits (n, classes) in float64.
+
+    Through what numbers stand for, `categories`, there are no slopes, and gradients are 0. Raises `Unconverted`.
+    """
+    return nn.Sequential(_Numbers(lambda _, x: x.double()), *_classifier(estimator, categories))
+
+
+def _classifier(estimator: Any, categories: Categories) -> list[nn.Module]:
     name = _name(estimator)
     if name == "Pipeline":
         *before, (_, last) = estimator.steps
-        return [*(_transform(step) for _, step in before), *_classifier(last)]
+        return [*_steps(before, categories), *_classifier(last, () if before else categories)]
     if name in ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"):
-        return _classifier(estimator.best_estimator_)
+        return _classifier(estimator.best_estimator_, categories)
+    if any(categories):
+        raise Unconverted("categories reach the classifier itself")
     if name not in _CLASSIFIERS:
         raise Unconverted(f"a {name} is not known as a function that has any")
     return [_CLASSIFIERS[name](estimator)]
 
 
-def _transform(step: Any) -> nn.Module:
-    if step is None or isinstance(step, str):
-        if step in (None, "passthrough"):
-            return nn.Identity()
-        raise Unconverted(f"a step {step!r} is not known")
-    name = _name(step)
+def _steps(steps: Sequence[tuple[str, Any]], categories: Categories) -> list[nn.Module]:
+    """One after the other: the first alone sees the categories."""
+    return [_transform(step, () if position else categories) for position, (_, step) in enumerate(steps)]
+
+
+def _transform(step: Any, categories: Categories) -> nn.Module:
+    name = step if isinstance(step, str) else "passthrough" if step is None else _name(step)
     if name == "Pipeline":
-        return nn.Sequential(*(_transform(inner) for _, inner in step.steps))
+        return nn.Sequential(*_steps(step.steps, categories))
+    if name in _OF_CATEGORIES:
+        return _OF_CATEGORIES[name](step, categories)
+    if any(categories):
+        raise Unconverted(f"a {name} of categories is not known as a function that has any")
+    if name == "passthrough":
+        return nn.Identity()
     if name not in _TRANSFORMS:
         raise Unconverted(f"a {name} is not known as a function that has any")
     return _TRANSFORMS[name](step)
@@ -147,13 +163,13 @@ def _polynomial(step: Any) -> nn.Module:
     return _Numbers(lambda own, x: (x.unsqueeze(1) ** own.powers).prod(2), powers=step.powers_)
 
 
-def _union(step: Any) -> nn.Module:
+def _union(step: Any, categories: Categories) -> nn.Module:
     if step.transformer_weights:
         raise Unconverted("a FeatureUnion with weights is not known")
-    return _Beside([(None, _transform(part)) for _, part in step.transformer_list if not _drops(part)])
+    return _Beside([(None, _transform(part, categories)) for _, part in step.transformer_list if not _drops(part)])
 
 
-def _by_columns(step: Any) -> nn.Module:
+def _by_columns(step: Any, categories: Categories) -> nn.Module:
     if step.transformer_weights:
         raise Unconverted("a ColumnTransformer with weights is not known")
     names = [str(name) for name in getattr(step, "feature_names_in_", ())]
@@ -167,8 +183,59 @@ def _by_columns(step: Any) -> nn.Module:
             chosen = [names.index(name) for name in chosen]
         if isinstance(chosen, slice) and (isinstance(chosen.start, str) or isinstance(chosen.stop, str)):
             raise Unconverted("a ColumnTransformer by a slice of names is not known")
-        parts.append((everything[chosen].tolist(), _transform(part)))
+        positions = everything[chosen].tolist()
+        known = tuple(categories[position] for position in positions) if categories else ()
+        parts.append((positions, _transform(part, known)))
     return _Beside(parts)
+
+
+def _one_hot(step: Any, categories: Categories) -> nn.Module:
+    if step.min_frequency is not None or step.max_categories is not None:
+        raise Unconverted("a OneHotEncoder that joins rare categories is not known")
+    dropped = step.drop_idx_ if step.drop_idx_ is not None else [None] * len(step.categories_)
+    rows = []
+    for place, (own, left_out) in enumerate(zip(step.categories_, dropped, strict=True)):
+        ignored = step.handle_unknown == "ignore"
+        # The row after the last, of zeros, is of what the encoder does not know.
+        table = np.eye(len(own) + 1, len(own))[_among(own, categories, place, "OneHotEncoder", ignored=ignored)]
+        rows.append(table if left_out is None else np.delete(table, left_out, 1))
+    return _looked_up(rows)
+
+
+def _ordinal(step: Any, categories: Categories) -> nn.Module:
+    return _looked_up(
+        [
+            np.asarray(_among(own, categories, place, "OrdinalEncoder"), dtype=np.float64)[:, None]
+            for place, own in enumerate(step.categories_)
+        ]
+    )
+
+
+def _among(own: Any, categories: Categories, place: int, name: str, *, ignored: bool = False) -> list[int]:
+    """Of each category of the data in a column, its position among the encoder's own; where the encoder has not all of
+    them and that is `ignored`, the position after its last.
+    """
+    if not categories or not categories[place]:
+        raise Unconverted(f"a {name} of numbers is not known as a function that has any")
+    known = [str(value) for value in own]
+    positions = {value: position for position, value in enumerate(known)}
+    if not ignored and (missing := [value for value in categories[place] if value not in positions]):
+        raise Unconverted(f"a {name} does not know the category {missing[0]!r}")
+    return [positions.get(value, len(known)) for value in categories[place]]
+
+
+def _looked_up(tables: list[Any]) -> nn.Module:
+    """Of each column, the row of its table that its number is nearest to, side by side."""
+
+    def forward(own: Any, x: Tensor) -> Tensor:
+        found = []
+        for place in range(len(tables)):
+            table = getattr(own, f"table{place}")
+            found.append(table[x[:, place].detach().round().clamp(0, len(table) - 1).long()])
+        # Of the inputs nothing is left to have a slope; a graph that ends here still needs one to be differentiated.
+        return torch.cat(found, 1) + 0 * x.sum(1, keepdim=True)
+
+    return _Numbers(forward, **{f"table{place}": table for place, table in enumerate(tables)})
 
 
 def _drops(part: Any) -> bool:
@@ -288,8 +355,6 @@ def _support_vectors(estimator: Any) -> nn.Module:
 
 
 _TRANSFORMS: dict[str, Callable[[Any], nn.Module]] = {
-    "ColumnTransformer": _by_columns,
-    "FeatureUnion": _union,
     "FunctionTransformer": _function,
     "MaxAbsScaler": _max_abs,
     "MinMaxScaler": _min_max,
@@ -304,6 +369,13 @@ _TRANSFORMS: dict[str, Callable[[Any], nn.Module]] = {
     "StandardScaler": _standard,
     "TruncatedSVD": _truncated,
     "VarianceThreshold": _selected,
+}
+
+_OF_CATEGORIES: dict[str, Callable[[Any, Categories], nn.Module]] = {
+    "ColumnTransformer": _by_columns,
+    "FeatureUnion": _union,
+    "OneHotEncoder": _one_hot,
+    "OrdinalEncoder": _ordinal,
 }
 
 _CLASSIFIERS: dict[str, Callable[[Any], nn.Module]] = {

@@ -30,14 +30,15 @@ def of_estimator(estimator: Any, wanted: Wanted) -> Built:
     """
     names = class_names(estimator)
     seen = columns(estimator, wanted.data)
-    made, notes = _black_box(estimator, seen, wanted)
-    notes = (*seen.notes, *notes)
+    decoded, said = _decoded(estimator, seen, wanted.probe())
+    made, notes = _black_box(estimator, seen, wanted, decoded)
+    notes = (*seen.notes, *said, *notes)
     if importlib.util.find_spec("sklearn") is None or wanted.outputs != "auto":
         return Built(made, names, None, notes)
     from garrison.robustness.models.converted import Unconverted, converted
 
     try:
-        module = converted(estimator).to(wanted.device)
+        module = converted(estimator, seen.categories if decoded else ()).to(wanted.device)
     except Unconverted as reason:
         return Built(made, names, None, (*notes, f"attacks get no gradients of it: {reason}"))
     exact, _ = classifier(
@@ -68,11 +69,10 @@ def class_names(estimator: Any) -> tuple[str, ...]:
     return tuple(str(name) for name in np.asarray(found).tolist())
 
 
-def _black_box(estimator: Any, seen: Columns, wanted: Wanted) -> tuple[Classifier, tuple[str, ...]]:
+def _black_box(estimator: Any, seen: Columns, wanted: Wanted, decoded: bool) -> tuple[Classifier, tuple[str, ...]]:
     """The classifier by the estimator's own methods: the first whose highest score is its decision."""
     classes = np.asarray(estimator.classes_)
     probe = wanted.probe()
-    decoded, said = _decoded(estimator, seen, probe)
 
     def rows(inputs: Tensor) -> Any:
         return seen.raw(np.asarray(seen.selected(inputs).detach().cpu().numpy()), decoded=decoded)
@@ -99,16 +99,16 @@ def _black_box(estimator: Any, seen: Columns, wanted: Wanted) -> tuple[Classifie
     for ask, kind in found:
         made, notes = classifier(ask, wanted, differentiable=False, outputs=kind, classes=len(classes))
         if probe is None:
-            return made, (*said, *notes)
+            return made, notes
         right = torch.from_numpy(decide(probe)).to(probe.device)
         scores = made.scores(probe)
         best = scores.max(1).values
         if bool((scores.gather(1, right[:, None])[:, 0] >= best).all()):
-            return made, (*said, *notes)
+            return made, notes
     made, notes = classifier(decide, wanted, differentiable=False, outputs="labels", classes=len(classes))
     if found:
         notes = (*notes, "its scores contradict its decisions, so that attacks see its decisions only")
-    return made, (*said, *notes)
+    return made, notes
 
 
 def _decoded(estimator: Any, seen: Columns, probe: Tensor | None) -> tuple[bool, tuple[str, ...]]:
