@@ -22,6 +22,7 @@ from torch import nn
 import garrison
 from garrison.core.errors import UsageError
 from garrison.robustness.data import Data
+from garrison.robustness.inputs.checking import check
 from garrison.targets import open_model, open_text_model
 
 X, Y = load_breast_cancer(return_X_y=True)
@@ -109,6 +110,16 @@ def test_a_file_becomes_a_classifier(name: str, tmp_path: Path) -> None:
     assert opened.classifier.name == name
     assert (opened.classifier.labels(torch.from_numpy(X)).numpy() == expected).all()
     assert opened.sha256 == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+
+
+def test_bounds_of_a_table_are_those_of_its_columns(tmp_path: Path) -> None:
+    _pickled(tmp_path / "m.pkl")
+    made = open_model(tmp_path / "m.pkl", data=DATA, device="cpu").classifier
+    assert torch.equal(made.clip(torch.full((1, 30), 1e9))[0], torch.from_numpy(X.max(0)))
+    assert torch.equal(made.clip(torch.full((1, 30), -1e9))[0], torch.from_numpy(X.min(0)))
+    assert check(made, DATA) == ()
+    made = open_model(tmp_path / "m.pkl", data=DATA, device="cpu", low=-1.0, high=5000).classifier
+    assert made.low == -1 and made.high == 5000
 
 
 class Touch:

@@ -47,8 +47,8 @@ def open_model(
     data: Data | None = None,
     architecture: str = "",
     classes: int | None = None,
-    low: float | Tensor = 0.0,
-    high: float | Tensor = 1.0,
+    low: float | Tensor | None = None,
+    high: float | Tensor | None = None,
     outputs: Outputs | Literal["auto"] = "auto",
     device: str = "auto",
     policy: Policy | None = None,
@@ -68,6 +68,9 @@ def open_model(
     `outputs` are found where the model does not say, and a conversion is compared with the original. `device` is `cpu`,
     `cuda`, or `auto`: a GPU where there is one.
 
+    `low` and `high` bound what attacks may make of inputs: a number for all, or a tensor that broadcasts to one input.
+    Left out, images stay from 0 to 1, and each column of a table within what the data has in it.
+
     Texts are for `open_text_model`.
 
     Raises `LoadRefused` as `garrison.load` does, and `UsageError` for a damaged file, for what is no classifier, for
@@ -84,7 +87,8 @@ def open_model(
         model, format, digest = loaded.model, loaded.format, loaded.sha256
     if architecture:
         model = _with_weights(architecture, model)
-    wanted = Wanted(classes, low, high, outputs, place, data, os.path.basename(name))
+    least, most = _bounds(data, low, high)
+    wanted = Wanted(classes, least, most, outputs, place, data, os.path.basename(name))
     try:
         built = build(model, wanted)
     except UsageError as error:
@@ -130,6 +134,15 @@ def _loaded(name: str, policy: Policy | None, trust: "Trust | None") -> Loaded:
     except Exception as error:  # whatever a framework raises for a damaged file
         reason = next(iter(str(error).splitlines()), "")
         raise UsageError(f"{name}: it cannot be loaded: {type(error).__name__}: {reason[:200]}") from error
+
+
+def _bounds(
+    data: Data | None, low: float | Tensor | None, high: float | Tensor | None
+) -> tuple[float | Tensor, float | Tensor]:
+    ends: tuple[float | Tensor, float | Tensor] = 0.0, 1.0
+    if data is not None and data.kind == "table" and isinstance(data.inputs, np.ndarray):
+        ends = torch.from_numpy(data.inputs.min(0)), torch.from_numpy(data.inputs.max(0))
+    return ends[0] if low is None else low, ends[1] if high is None else high
 
 
 def _device(name: str) -> torch.device:
