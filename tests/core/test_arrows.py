@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "reporting",
         "scanning",
         "describing",
+        "attacking",
         "loading",
         "artifacts",
         "dependencies",

@@ -60,7 +60,7 @@ def configure(parser: "Parser") -> None:
     groups = {action: parser.add_argument_group(f"options of `attest {action}`") for action in _ACTIONS}
     option("scan", "--report", metavar="FILE", help="a JSON report made with --digests, in place of a scan")
     _add_training(option)
-    option("robustness", "--card", metavar="FILE", help="the robustness card, in JSON")
+    option("robustness", "--card", metavar="FILE", help="the robustness card that garrison attack wrote, in JSON")
     option("approval", "--comment", default="", metavar="TEXT", help="what there is to say about it")
     option(
         "approval",
@@ -159,7 +159,7 @@ def _attest(arguments: "argparse.Namespace") -> int:
         with signing_options.signer(arguments) as signer, signing_options.reading(arguments) as reading:
             manifests = attested(
                 arguments.model,
-                sha256=arguments.action == "scan",
+                sha256=arguments.action in ("scan", "robustness"),
                 follow_symlinks=arguments.follow_symlinks,
                 **reading,
             )
@@ -274,16 +274,17 @@ def _training(
 
 def _robustness(
     arguments: "argparse.Namespace",
-    _: "tuple[Manifest, ...]",
-    __: "datetime.datetime",
+    manifests: "tuple[Manifest, ...]",
+    _: "datetime.datetime",
     expires: "datetime.datetime | None",
-    ___: dict[str, Any],
+    __: dict[str, Any],
 ) -> "AnyPredicate":
     from garrison.provenance.attestations.cards import card
 
     if not arguments.card:
         raise UsageError("which robustness card? Give --card")
-    return card(contents(arguments.card, _DOCUMENT_BYTES), expires=expires)
+    manifest = next(one for one in manifests if one.serialization.algorithm == "sha256")
+    return card(contents(arguments.card, _DOCUMENT_BYTES), manifest, expires=expires)
 
 
 def _approval(

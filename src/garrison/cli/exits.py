@@ -9,6 +9,6 @@ not hold; of `open`: the file is damaged, or sealed for somebody else."""
 USAGE = 2
 """The command was used wrongly: no such path, an unknown rule, a policy that does not parse, an unwritable output."""
 FAILED = 3
-"""garrison itself failed, or a source of `db update` could not be used."""
+"""garrison itself failed, a source of `db update` could not be used, or an endpoint that was to be attacked."""
 INTERRUPTED = 130
 """Ctrl-C, by the shells' convention of 128 and the signal's number."""

@@ -289,6 +289,9 @@ class Card(Part, frozen=True, kw_only=True):
     data: Dataset
     clean_accuracy: Rate
     evasion: tuple[Evasion, ...] = ()
+    """In the order in which the budgets were asked for."""
+    costs: tuple[AttackResult, ...] = ()
+    """Attacks without gradients, each on its own: what the model costs somebody who can only ask it."""
     curves: tuple[Curve, ...] = ()
     slices: tuple[Slice, ...] = ()
     """The worst first."""

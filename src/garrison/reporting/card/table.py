@@ -35,6 +35,11 @@ class _Table:
         for evasion in card.evasion:
             yield ""
             yield from self._evasion(evasion)
+        if card.costs:
+            yield ""
+            yield "To somebody who can only ask"
+        for row in card.costs[:_ROWS]:
+            yield from self._row(f"  {row.attack}", f"{wording.budget(row.budget)}: {_attack(row)}")
         yield from self._numbers(card)
         yield from self._checks(card.checks)
         for one in card.omitted[:_ROWS]:

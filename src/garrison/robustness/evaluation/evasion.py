@@ -88,7 +88,7 @@ def evade(
     `progress` is told which share is done and with which attack; `partial` gets what is known after each batch.
     `deadline` is a time of `time.monotonic`, after which no further batch is begun; the first batch always is.
     """
-    run = _Run(classifier, norm, tuple(sorted(epsilons)), tuple(attacks), seed)
+    run = _Run(classifier, norm, tuple(sorted(set(epsilons))), tuple(attacks), seed)
     batches = [slice(start, start + BATCH) for start in range(0, len(inputs), BATCH)]
     stopped = ""
     for number, batch in enumerate(batches):

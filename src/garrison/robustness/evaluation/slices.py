@@ -15,28 +15,28 @@ _MOST = 50
 """Slices that a card holds; a column with thousands of values is no way to slice."""
 
 
-def slices(data: Data, correct: Tensor, evaded: Evaded | None, order: Tensor) -> tuple[Slice, ...]:
+def slices(data: Data, measured: Tensor, correct: Tensor, evaded: Evaded | None, order: Tensor) -> tuple[Slice, ...]:
     """Accuracy, and robust accuracy under the first budget, of each slice; the worst first.
 
-    `correct` (n,) says which inputs of the data are classified correctly, `order` which of them were attacked.
+    `measured` (m,) says which inputs of the data the accuracy was measured on, `correct` (m,) which of them were
+    classified correctly, and `order` (n,) which were given to the attacks.
     """
-    robust = None
-    attacked = torch.zeros(len(data), dtype=torch.bool)
+    seen, right, attacked, robust = (torch.zeros(len(data), dtype=torch.bool) for _ in range(4))
+    seen[measured] = True
+    right[measured] = correct
     if evaded is not None:
-        robust = torch.zeros(len(data), dtype=torch.bool)
-        places = order[evaded.done]
-        attacked[places] = True
-        robust[places] = evaded.robust(0)
+        attacked[order[evaded.done]] = True
+        robust[order[evaded.done]] = evaded.robust(0)
     found = []
     for name, members in _parts(data):
-        if int(members.sum()) < _SMALLEST:
-            continue
         there = members & attacked
+        if int((members & seen).sum()) < _SMALLEST:
+            continue
         found.append(
             Slice(
                 name=name,
-                clean=rate(int((correct & members).sum()), int(members.sum())),
-                robust=None if robust is None else rate(int((robust & there).sum()), int(there.sum())),
+                clean=rate(int((right & members).sum()), int((members & seen).sum())),
+                robust=None if evaded is None else rate(int((robust & there).sum()), int(there.sum())),
             )
         )
     # By the upper end, so that a slice of few inputs is not the worst by chance.

@@ -1,0 +1,431 @@
+"""Attack a model before others do, and say how it stands up.
+
+The model is loaded as garrison.load does: what the policy does not let through is not attacked. Exit codes: 0 every
+bound is kept and the policy allows what was found; 1 a bound is broken or cannot be decided, or the policy denies; 2
+wrong usage, such as data that do not fit the model.
+"""
+
+import contextlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from garrison.cli import exits, terminal
+from garrison.cli.arguments import Parser, positive
+from garrison.core.errors import UsageError
+from garrison.core.findings import Severity
+from garrison.reporting import RENDERERS, renderer
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from garrison.core.policy import Policy
+    from garrison.core.report import Report
+    from garrison.core.robustness_card import Card
+    from garrison.core.robustness_verdicts import Bound, Judged
+    from garrison.robustness.data import Data
+    from garrison.robustness.evaluation.request import Request
+
+_STEPS = 1000
+"""Of the progress bar."""
+_FORMATS = ("card", *(name for name in RENDERERS if name != "table"))
+
+
+def configure(parser: Parser) -> None:
+    add = parser.add_argument
+    add(
+        "model",
+        metavar="MODEL",
+        help="a file (PyTorch, TorchScript, ONNX, scikit-learn, XGBoost, LightGBM), the address of a model that is "
+        "served (http:// or https://), or a template of requests (.toml)",
+    )
+    model = parser.add_argument_group("the model")
+    model.add_argument(
+        "--architecture",
+        default="",
+        metavar="MODULE:FUNCTION",
+        help="what makes the PyTorch module that the weights in MODEL are for: your own code, which is run",
+    )
+    model.add_argument("--classes", type=positive, metavar="N", help="how many there are, where the model does not say")
+    model.add_argument(
+        "--range",
+        nargs=2,
+        type=float,
+        default=(0.0, 1.0),
+        metavar=("LOW", "HIGH"),
+        help="what inputs may be (default: 0 1)",
+    )
+    model.add_argument(
+        "--outputs",
+        choices=("auto", "logits", "probabilities", "labels"),
+        default="auto",
+        help="what the model answers (default: what its answers look like)",
+    )
+    model.add_argument("--device", default="auto", metavar="DEVICE", help="cpu, cuda or auto (default: auto)")
+    _add_endpoint(parser)
+    _add_data(parser)
+    _add_request(parser)
+    result = parser.add_argument_group("the result")
+    result.add_argument("--card", metavar="FILE", help="write the card as JSON to this file, and keep it up to date")
+    result.add_argument("--html", metavar="FILE", help="write the card as a page to this file")
+    add_bounds(parser)
+    result.add_argument(
+        "--format",
+        choices=_FORMATS,
+        default="card",
+        help="what is shown: the card, or the findings as a report (default: card)",
+    )
+    result.add_argument("--output", "-o", metavar="FILE", help="write what is shown to this file")
+    result.add_argument("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml)")
+    result.add_argument(
+        "--threshold",
+        choices=tuple(map(str, Severity)),
+        metavar="SEVERITY",
+        help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
+    )
+    result.add_argument("--quiet", action="store_true", help="show no progress and no card; the exit code tells")
+    result.add_argument("--no-color", action="store_true", help="no colours, as when NO_COLOR is set")
+
+
+def _add_endpoint(parser: Parser) -> None:
+    group = parser.add_argument_group("an endpoint")
+    add = group.add_argument
+    add("--queries", type=positive, metavar="N", help="inputs that it may be asked about, in all runs of one journal")
+    add("--journal", metavar="FILE", help="keep the answers here; a run that was stopped goes on from them")
+    add("--output-name", default="", metavar="NAME", help="which of its outputs has the scores, such as predict_proba")
+    add(
+        "--header",
+        action="append",
+        default=[],
+        dest="headers",
+        metavar="NAME=VARIABLE",
+        help="send this header with what the variable of the environment holds; may be given several times",
+    )
+
+
+def _add_data(parser: Parser) -> None:
+    group = parser.add_argument_group("the data")
+    add = group.add_argument
+    add("--data", required=True, metavar="PATH", help="labelled inputs: .npz, .npy, IDX, CSV, Parquet or image folders")
+    add("--labels", metavar="PATH", help="the labels, where they are in a file of their own")
+    add("--label", metavar="COLUMN", help="the column of the labels")
+    add("--kind", choices=("image", "table", "text"), help="what the inputs are (default: what they look like)")
+    add(
+        "--group",
+        action="append",
+        default=[],
+        dest="groups",
+        metavar="COLUMN",
+        help="a column to slice results by; may be given several times",
+    )
+    add(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is no input; may be given several times",
+    )
+    add("--members", metavar="PATH", help="what the model was trained on, for membership inference")
+
+
+def _add_request(parser: Parser) -> None:
+    group = parser.add_argument_group("the attack")
+    add = group.add_argument
+    add(
+        "--budget",
+        action="append",
+        default=[],
+        dest="budgets",
+        metavar="NORM:EPSILON",
+        help="how far inputs may be moved, such as linf:8/255 or l2:0.5; may be given several times, the most "
+        "interesting first",
+    )
+    add(
+        "--constraints",
+        default="",
+        metavar="FILE",
+        help="what may change in a table, and what it costs (TOML)",
+    )
+    add("--effort", choices=("quick", "standard", "thorough"), default="standard", help="(default: standard)")
+    add("--samples", type=positive, metavar="N", help="how many inputs are attacked (default: by effort)")
+    add(
+        "--attack",
+        action="append",
+        default=[],
+        dest="attacks",
+        metavar="NAME",
+        help="attack with this one; may be given several times (default: by effort)",
+    )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="measure this part of the card; may be given several times: evasion, queries, corruptions, backdoor, "
+        "membership, extraction, inversion (default: all)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same card (default: 0)")
+    add(
+        "--time-limit",
+        type=_minutes,
+        default=600.0,
+        metavar="MINUTES",
+        help="what is not measured by then is left out, and the card says so; `none` for none (default: 10)",
+    )
+
+
+def add_bounds(parser: Parser) -> None:
+    """The options that a card is held against."""
+    group = parser.add_argument_group("bounds")
+    group.add_argument(
+        "--fail-under",
+        action="append",
+        default=[],
+        metavar="NAME=LIMIT",
+        help="fail if a number is under this limit, or if its interval does not tell: "
+        "robust_accuracy=0.4@linf:8/255; may be given several times",
+    )
+    group.add_argument(
+        "--fail-over",
+        action="append",
+        default=[],
+        metavar="NAME=LIMIT",
+        help="the same from above: membership_tpr_at_0.001=0.01",
+    )
+
+
+def _minutes(text: str) -> float | None:
+    import argparse
+
+    if text == "none":
+        return None
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not 0 < minutes < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of minutes above 0, nor none")
+    return minutes * 60
+
+
+def run(arguments: "argparse.Namespace") -> int:
+    need_torch("attacking a model")
+    from garrison.artifacts.loading.refusal import LoadRefused
+    from garrison.attacking import report
+    from garrison.reporting.text import printable
+    from garrison.robustness.endpoints.transport import EndpointError
+
+    policy = _policy(arguments)
+    bounds = bounds_of(arguments)
+    if arguments.output == "-":
+        arguments.output = None
+    for path in (arguments.card, arguments.html, arguments.output):
+        if path:
+            terminal.check_writable(path, [arguments.model, arguments.data])
+    latest: list[Card] = []
+
+    def keep(card: "Card") -> None:
+        latest[:] = [card]
+        if arguments.card:
+            _write_card(arguments.card, card)
+
+    interrupted = False
+    try:
+        with _progress(arguments) as progress:
+            card = _attacked(arguments, policy, progress, keep)
+    except KeyboardInterrupt:
+        if not latest:
+            raise
+        card, interrupted = latest[0], True
+    except LoadRefused as reason:
+        print(f"garrison: not attacked: {printable(str(reason))}", file=sys.stderr)
+        return exits.DENIED
+    except EndpointError as reason:
+        print(f"garrison: {printable(str(reason))}", file=sys.stderr)
+        return exits.FAILED
+    keep(card)
+    judged = judged_by(card, bounds)
+    found = report(card, policy)
+    if arguments.html:
+        from garrison.reporting.card import html
+
+        terminal.write_file(arguments.html, html.render(card, judged))
+    _show(card, judged, found, arguments)
+    if interrupted:
+        return exits.INTERRUPTED
+    kept = all(one.answer == "kept" for one in judged)
+    return exits.PASSED if kept and found.decision.allowed else exits.DENIED
+
+
+def _attacked(
+    arguments: "argparse.Namespace",
+    policy: "Policy",
+    progress: "Callable[[float, str], None] | None",
+    keep: "Callable[[Card], None]",
+) -> "Card":
+    from garrison.attacking import ADDRESSES, attack, attack_endpoint
+
+    served = arguments.model.startswith(ADDRESSES) or arguments.model.endswith(".toml")
+    _check_options(arguments, served)
+    data, request = _data(arguments), _request(arguments)
+    low, high = arguments.range
+    command = ("garrison", *sys.argv[1:])
+    if served:
+        return attack_endpoint(
+            arguments.model,
+            data,
+            request,
+            low=low,
+            high=high,
+            outputs=arguments.outputs,
+            output=arguments.output_name,
+            headers=_headers(arguments),
+            queries=arguments.queries,
+            journal=arguments.journal,
+            command=command,
+            progress=progress,
+            partial=keep,
+        )
+    return attack(
+        arguments.model,
+        data,
+        request,
+        architecture=arguments.architecture,
+        classes=arguments.classes,
+        low=low,
+        high=high,
+        outputs=arguments.outputs,
+        device=arguments.device,
+        policy=policy,
+        command=command,
+        progress=progress,
+        partial=keep,
+    )
+
+
+def _check_options(arguments: "argparse.Namespace", served: bool) -> None:
+    """Raises `UsageError` for options that say nothing of this kind of model."""
+    of_files = {"--architecture": arguments.architecture, "--classes": arguments.classes}
+    of_endpoints = {
+        "--queries": arguments.queries,
+        "--journal": arguments.journal,
+        "--output-name": arguments.output_name,
+        "--header": arguments.headers,
+    }
+    for name, value in (of_files if served else of_endpoints).items():
+        if value:
+            raise UsageError(f"{name} is for {'files' if served else 'endpoints'}")
+
+
+def _headers(arguments: "argparse.Namespace") -> dict[str, str]:
+    """Headers out of the environment, since every process can read command lines."""
+    found = {}
+    for text in arguments.headers:
+        name, equals, variable = text.partition("=")
+        if not name or not equals or variable not in os.environ:
+            raise UsageError(f"--header {text}: write NAME=VARIABLE, with a variable that the environment has")
+        found[name] = os.environ[variable]
+    return found
+
+
+def need_torch(what: str) -> None:
+    """Raises `UsageError` where the extra is not installed."""
+    import importlib.util
+
+    if importlib.util.find_spec("torch") is None:
+        raise UsageError(f"{what} needs PyTorch: pip install 'garrison[robustness]'")
+
+
+def bounds_of(arguments: "argparse.Namespace") -> "list[Bound]":
+    """The bounds that were given, before any work is done."""
+    from garrison.robustness.evaluation.gate import bound
+
+    under = [bound(text, "under") for text in arguments.fail_under]
+    return under + [bound(text, "over") for text in arguments.fail_over]
+
+
+def judged_by(card: "Card", bounds: "Sequence[Bound]") -> "tuple[Judged, ...]":
+    """What becomes of each bound."""
+    from garrison.robustness.evaluation.gate import judge
+
+    return judge(card, bounds)
+
+
+def _policy(arguments: "argparse.Namespace") -> "Policy":
+    from garrison.core.policy_file import find_policy, load_policy
+
+    found = arguments.policy or find_policy(".")
+    policy = load_policy(os.path.relpath(found) if found else None)
+    if arguments.threshold:
+        import msgspec.structs
+
+        policy = msgspec.structs.replace(policy, threshold=Severity(arguments.threshold))
+    return policy
+
+
+def _data(arguments: "argparse.Namespace") -> "Data":
+    from garrison.robustness.inputs.reading import read
+
+    return read(
+        arguments.data,
+        label=arguments.label,
+        labels=arguments.labels,
+        kind=arguments.kind,
+        groups=arguments.groups,
+        drop=arguments.drop,
+    )
+
+
+def _request(arguments: "argparse.Namespace") -> "Request":
+    from garrison.robustness import budgets
+    from garrison.robustness.evaluation.request import PARTS, Request, parts
+    from garrison.robustness.inputs.reading import read
+
+    members = None
+    if arguments.members:
+        members = read(
+            arguments.members, label=arguments.label, kind=arguments.kind, groups=arguments.groups, drop=arguments.drop
+        )
+    return Request(
+        budgets=tuple(budgets.parsed(text) for text in arguments.budgets),
+        attacks=tuple(arguments.attacks),
+        effort=arguments.effort,
+        samples=arguments.samples,
+        parts=parts(arguments.only) if arguments.only else frozenset(PARTS),
+        members=members,
+        constraints=arguments.constraints,
+        seconds=arguments.time_limit,
+        seed=arguments.seed,
+    )
+
+
+@contextlib.contextmanager
+def _progress(arguments: "argparse.Namespace") -> "Iterator[Callable[[float, str], None] | None]":
+    with terminal.progress(hidden=arguments.quiet) as bar:
+        if bar is None:
+            yield None
+        else:
+            yield lambda share, name: bar(int(_STEPS * share), _STEPS, name)
+
+
+def _write_card(path: str, card: "Card") -> None:
+    from garrison.reporting.card import json_card
+
+    terminal.write_file(path, json_card.render(card))
+
+
+def _show(card: "Card", judged: "Sequence[Judged]", found: "Report", arguments: "argparse.Namespace") -> None:
+    if arguments.format == "card":
+        from garrison.reporting.card import table
+
+        if arguments.quiet and not arguments.output:
+            return
+        color = not arguments.output and not arguments.no_color and terminal.has_colors(sys.stdout)
+        text = table.render(card, judged, width=terminal.width(), color=color)
+    else:
+        text = renderer(arguments.format)(found)
+    if arguments.output:
+        terminal.write_file(arguments.output, text)
+    else:
+        terminal.write(text, as_is=arguments.format != "card")

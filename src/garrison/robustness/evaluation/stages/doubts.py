@@ -1,0 +1,69 @@
+"""How the evaluation doubts itself: what the model looks like to attacks, and what they left undone."""
+
+from garrison.core.robustness_card import Check
+from garrison.robustness.evaluation import planted
+from garrison.robustness.evaluation.evasion import Evaded
+from garrison.robustness.evaluation.stages.stage import Partial
+from garrison.robustness.evaluation.working import UNASKED, Working
+
+_NOTABLE = 0.01
+"""The share of inputs from which on a symptom counts."""
+
+
+def of_attacks_apply(working: Working) -> str:
+    return "" if working.evaded else UNASKED
+
+
+def of_attacks(working: Working, partial: Partial) -> None:
+    """What the attacks say of each other, and whether they find what was planted."""
+    for norm, found in working.evaded.items():
+        working.add("checks", [*_unfounded(found), *_cut_short(found), *_without_gradients(found, working)])
+        if working.classifier.differentiable:
+            shape = tuple(working.inputs.shape[1:])
+            working.add("checks", planted.checks(working.plan.attacks[norm], shape, norm, working.request.seed))
+        working.clock.within(1.0)
+
+
+def _unfounded(found: Evaded) -> list[Check]:
+    return [
+        Check(
+            name="attack-not-believed",
+            verdict="failed",
+            seen=f"{name} said {count} times that it had succeeded, and had not: beyond its budget, or without effect",
+            advice="do not use this attack, or find out whether the model answers at random",
+        )
+        for name, count in found.unfounded.items()
+        if count
+    ]
+
+
+def _cut_short(found: Evaded) -> list[Check]:
+    return [
+        Check(
+            name="cut-short",
+            verdict="failed",
+            seen=f"{row.attack} was cut short: {row.incomplete}; what it had not got to counts as robust",
+            advice="allow more queries, or attack fewer inputs (--samples)",
+        )
+        for row in found.results[0].attacks
+        if row.incomplete
+    ]
+
+
+def _without_gradients(found: Evaded, working: Working) -> list[Check]:
+    """Whether attacks without gradients found what those with them did not, as AutoAttack's own check has it."""
+    attacks = working.plan.attacks[found.norm]
+    blind = [number for number, attack in enumerate(attacks) if attack.access != "gradients"]
+    if not blind or len(blind) == len(attacks):
+        return []
+    only = int(sum((found.broken_by[0] == number).sum() for number in blind))
+    of = int(found.correct.sum())
+    bad = only > _NOTABLE * max(of, 1)
+    return [
+        Check(
+            name="black-box-stronger",
+            verdict="failed" if bad else "passed",
+            seen=f"attacks without gradients broke {only} of {of} inputs on which all those with gradients had failed",
+            advice="the gradients mislead: attack with a substitute for what masks them" if bad else "",
+        )
+    ]
