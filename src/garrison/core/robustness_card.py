@@ -191,6 +191,8 @@ class Inference(Part, frozen=True, kw_only=True):
     accuracy: Rate | None = None
     baseline: float | None = None
     """What guessing without the model gets, in the terms of `accuracy` if there is one, else of `auc`."""
+    advantage: Estimate | None = None
+    """`accuracy` over that of guessing without the model, on the same examples."""
     samples: int
     shadows: int = 0
     seconds: float
@@ -208,6 +210,10 @@ class Extraction(Part, frozen=True, kw_only=True):
     """Inputs on which copy and model agree."""
     accuracy: Rate
     """Inputs on which the copy is right."""
+    served_accuracy: Rate | None = None
+    """Of what users get behind the defence."""
+    served_calibration_error: float | None = None
+    """Expected difference of confidence and accuracy of what users get behind the defence."""
 
 
 class Inversion(Part, frozen=True, kw_only=True):

@@ -75,8 +75,8 @@ def measure(
     model: object = None,
     train: recipes.Train | None = None,
     shadows: int = 8,
-    samples: int = 2000,
-    augmentations: int = 4,
+    samples: int = 1500,
+    augmentations: int = 2,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[Inference, ...]:

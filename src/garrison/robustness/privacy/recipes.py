@@ -30,6 +30,8 @@ class Recipe:
     train: Train
     description: str
     """For the card: `RandomForestClassifier, cloned`."""
+    soft: bool = False
+    """Whether it takes probabilities in place of labels."""
 
 
 def like(model: object, kind: Kind, classes: int, shape: tuple[int, ...], *, until: float | None = None) -> Recipe:
@@ -41,12 +43,13 @@ def like(model: object, kind: Kind, classes: int, shape: tuple[int, ...], *, unt
     ends. Raises `UsageError` for texts.
     """
     if isinstance(model, nn.Module) and not isinstance(model, torch.jit.ScriptModule):
-        return Recipe(of_architecture(model, classes, until=until), f"{type(model).__name__}, trained anew")
+        return Recipe(of_architecture(model, classes, until=until), f"{type(model).__name__}, trained anew", soft=True)
     if hasattr(model, "fit") and hasattr(model, "get_params"):
         return Recipe(of_estimator(model, classes), f"{type(model).__name__}, cloned and fitted")
     if kind == "image":
         network = small_network(shape, classes)
-        return Recipe(of_architecture(network, classes, until=until), "a small convolutional network of garrison's own")
+        train = of_architecture(network, classes, until=until)
+        return Recipe(train, "a small convolutional network of garrison's own", soft=True)
     if kind == "table":
         from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped,unused-ignore]
 
@@ -120,6 +123,21 @@ def of_architecture(
         return of_module(network, classes)
 
     return train
+
+
+def linear(inputs: Tensor, answers: Tensor, seed: int) -> Classifier:
+    """Least squares from inputs (n, *shape) to log-probabilities (n, classes): the model itself, if it is linear.
+
+    Known values determine it from one input more than there are features (Tramèr et al. 2016, section 4.1).
+    """
+    logs = answers.double().clamp(min=1e-300).log()
+    logs = logs - logs.mean(1, keepdim=True)
+    flat = inputs.double().flatten(1)
+    solved = np.linalg.lstsq(torch.cat([flat, torch.ones(len(flat), 1)], 1).numpy(), logs.numpy(), rcond=None)[0]
+    weights, bias = torch.from_numpy(solved[:-1]), torch.from_numpy(solved[-1])
+    return Classifier(
+        lambda batch: (batch.double().flatten(1) @ weights + bias).float(), answers.shape[1], name="linear copy"
+    )
 
 
 def small_network(shape: tuple[int, ...], classes: int) -> nn.Module:
