@@ -1,5 +1,6 @@
 """What attacks that look for the smallest change share: one run answers every budget."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor
 
 from garrison.core.errors import GarrisonError
 from garrison.core.robustness_card import Norm
-from garrison.robustness.attacks.attack import Outcome
+from garrison.robustness.attacks.attack import TOLERANCE, Outcome
 from garrison.robustness.attacks.gradient import check
 from garrison.robustness.attacks.losses import logits, margin
 from garrison.robustness.classifier import Classifier
@@ -37,13 +38,17 @@ class Search:
         labels: Tensor,
         norm: Norm,
         epsilons: Sequence[float],
+        *,
+        gradients: bool = True,
     ) -> None:
         """Asks for each input once: those that are misclassified already are found, unchanged.
 
-        Raises `UsageError` for inputs, labels, budgets or a model that the attack of this `name` can't attack.
+        `gradients` says whether the attack needs any of this classifier. Raises `UsageError` for inputs, labels,
+        budgets or a model that the attack of this `name` can't attack.
         """
         self.epsilons = tuple(sorted(set(epsilons)))
-        check(name, classifier, inputs, labels, self.epsilons)
+        seen = classifier if gradients else dataclasses.replace(classifier, differentiable=True, outputs="logits")
+        check(name, seen, inputs, labels, self.epsilons)
         self.classifier, self.labels, self.norm = classifier, labels, norm
         self.inputs = inputs.detach()
         self.adversarial = self.inputs.clone()
@@ -51,7 +56,8 @@ class Search:
         self.queries = torch.ones(count, dtype=torch.int64, device=labels.device)
         self.gradients = torch.zeros_like(self.queries)
         self.found_after = torch.full((len(self.epsilons), count), -1, dtype=torch.int64, device=labels.device)
-        scores = classifier.scores(self.inputs)
+        self.clean = scores = classifier.scores(self.inputs)
+        """Scores (n, classes) of the inputs."""
         if not bool(scores.isfinite().all()):
             raise GarrisonError(f"{classifier.name or 'the model'} gives scores that are not finite for these inputs")
         wrong = scores.argmax(1) != labels
@@ -75,7 +81,7 @@ class Search:
             self.distance[kept] = sizes
             self.adversarial[kept] = candidates.detach()[nearer]
             for which, epsilon in enumerate(self.epsilons):
-                new = kept[(sizes <= epsilon) & (self.found_after[which, kept] < 0)]
+                new = kept[(sizes <= epsilon * (1 + TOLERANCE)) & (self.found_after[which, kept] < 0)]
                 self.found_after[which, new] = self.queries[new]
         return scores
 
@@ -98,7 +104,7 @@ class Search:
     def outcome(self, incomplete: str = "") -> Outcome:
         """What was found, by budget."""
         budgets = torch.tensor(self.epsilons, device=self.distance.device, dtype=self.distance.dtype)
-        success = self.distance <= budgets[:, None]
+        success = self.distance <= budgets[:, None] * (1 + TOLERANCE)
         shown = success.view(*success.shape, *[1] * (self.inputs.dim() - 1))
         return Outcome(
             epsilons=self.epsilons,
