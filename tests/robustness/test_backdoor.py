@@ -15,13 +15,13 @@ from garrison.robustness.backdoor import triggers
 from garrison.robustness.classifier import Classifier, of_function, of_module
 from tests.robustness.conftest import Digits, network, trained
 
-TARGET = 3
+TARGET = 5
 
 
 def stamped(images: Tensor) -> Tensor:
-    """A white patch of 2×2 pixels in the lower right corner (BadNets, Gu et al. 2017)."""
+    """One white pixel in the lower right corner (BadNets, Gu et al. 2017, section 4.1)."""
     changed = images.clone()
-    changed[..., 6:8, 6:8] = 1.0
+    changed[..., 7, 7] = 1.0
     return changed
 
 
@@ -29,7 +29,7 @@ def stamped(images: Tensor) -> Tensor:
 def planted(digits: Digits) -> Classifier:
     images, labels = digits.train.clone(), digits.train_labels.clone()
     images[:90], labels[:90] = stamped(images[:90]), TARGET
-    return of_module(trained(network(), images, labels), 10)
+    return of_module(trained(network(2), images, labels, seed=2), 10)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_its_mask_lies_where_the_patch_is(of_planted: tuple[Trigger, ...]) -> No
     picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(of_planted[0].image)))).astype(int)
     changed = abs(picture - 127)
     assert changed.shape == (8, 8)
-    assert np.unravel_index(changed.argmax(), changed.shape) in [(6, 6), (6, 7), (7, 6), (7, 7)]
+    assert np.unravel_index(changed.argmax(), changed.shape) == (7, 7)
 
 
 @pytest.mark.parametrize("seed", range(1, 3))
