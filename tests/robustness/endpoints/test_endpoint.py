@@ -1,11 +1,17 @@
 """Endpoints as classifiers: what is asked, what an answer is, and what is said of one that is none."""
 
+import datetime
 import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from numpy.typing import NDArray
 
 from garrison.core.errors import UsageError
@@ -195,6 +201,8 @@ def test_scores_after_decisions_are_said(server: Server) -> None:
         ("http://localhost/models/m", "names no model"),
         ("http://user:secret@localhost/v2/models/m", "credentials in a header"),
         ("http://localhost:port/v2/models/m", "no address"),
+        ("http://localhost/v2/models/a b", "no spaces"),
+        ("http://localhost/v2/models/\u00e9", "only ASCII"),
     ],
 )
 def test_addresses_that_are_none_are_refused_without_their_secrets(address: str, said: str) -> None:
@@ -237,3 +245,30 @@ def test_proxies_of_the_environment_are_not_used(server: Server, monkeypatch: py
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "")
     assert opened(server.model).classes == 3
+
+
+def test_a_certificate_that_nobody_vouches_for_ends_it_at_once(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (tmp_path / "pem").write_bytes(certificate.public_bytes(pem) + private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pem")
+    with faults.serving() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        with pytest.raises(EndpointError, match="its certificate is not trusted"):
+            opened(f"https://localhost:{server.server_address[1]}/v2/models/m", patience=Patience())
+        assert server.requests == []

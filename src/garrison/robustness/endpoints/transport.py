@@ -34,7 +34,7 @@ class Patience:
     """For one answer."""
     retry_seconds: float = 120.0
     """For an answer with all tries and the pauses between them."""
-    response_bytes: int = 64 << 20
+    response_bytes: int = 16 << 20
 
 
 class Host:
@@ -53,6 +53,8 @@ class Host:
             raise UsageError(f"{masked(address)} is no address") from None
         if parts.scheme not in ("http", "https") or not self._host:
             raise UsageError(f"{masked(address)} is no http or https address")
+        if not _sendable(address) or " " in address:
+            raise UsageError(f"{masked(address)!a}: an address has no spaces and only ASCII; write others as %20")
         if parts.username is not None or parts.password is not None:
             raise UsageError(
                 f"{masked(address)}: give credentials in a header, from the environment, not in the address"
@@ -142,12 +144,9 @@ class Host:
             if response.length:
                 raise http.client.IncompleteRead(b"", response.length)
             found = {name.lower(): value for name, value in response.getheaders()}
-        except (OSError, http.client.HTTPException, ValueError, AttributeError) as error:
+        except (OSError, http.client.HTTPException) as error:
             if late.is_set():
                 raise TimeoutError from None
-            # Of http.client, for a connection that was shut between two of its steps.
-            if isinstance(error, (ValueError, AttributeError)):
-                raise http.client.HTTPException(str(error)) from None
             if isinstance(error, http.client.IncompleteRead):
                 raise http.client.HTTPException("its answer ends before the length that it gave") from None
             raise

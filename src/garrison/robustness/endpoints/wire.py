@@ -119,7 +119,7 @@ class V2:
             flat = [element for part in flat for element in (part if isinstance(part, list) else [part])]
         if len(flat) != math.prod(shape):
             raise EndpointError(f"the answer has {len(flat)} elements for the shape {shape} that it gives")
-        if math.prod(shape[1:]) == 1 and len(shape) < 2:
+        if len(shape) == 1:
             return flat
         width = len(flat) // count
         return [flat[start : start + width] for start in range(0, len(flat), width)] if width else []
