@@ -121,7 +121,7 @@ def test_nothing_is_lost_when_the_queries_are_spent_midway(
     inputs, labels = digits.test[:10], digits.test_labels[:10]
     outcome = attack(classifier, inputs, labels, [0.01, 4.0], seed=0)
     assert "900 queries" in outcome.incomplete
-    assert outcome.queries.sum() == asked
+    assert outcome.queries.sum() == asked == 900
     assert outcome.success[1].any()
     holds(outcome, attack, whole, inputs, labels)
 

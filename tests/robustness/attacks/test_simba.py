@@ -92,7 +92,7 @@ def test_nothing_is_lost_when_the_queries_are_spent_midway(digits: Digits, digit
     inputs, labels = digits.test[:20], digits.test_labels[:20]
     outcome = SimBA(200)(Classifier(forward, 10), inputs, labels, [2.0], seed=0)
     assert "300 queries" in outcome.incomplete
-    assert outcome.queries.sum() == asked
+    assert outcome.queries.sum() == asked == 300
     holds(outcome, of_module(digits_network, 10), inputs, labels)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.robustness_card import Norm
 from garrison.robustness.attacks.attack import TOLERANCE, Outcome
-from garrison.robustness.classifier import Classifier
+from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.distances import distance
 
 
@@ -44,9 +44,16 @@ class Ledger:
     def ask(self, points: Tensor, which: Tensor) -> Tensor:
         """Scores (k, classes) of points (k, *shape), each near the input of its index in `which` (k,).
 
-        An index may stand there more than once; each counts. Raises `GarrisonError` for scores that are no numbers.
+        An index may stand there more than once; each counts. Raises `GarrisonError` for scores that are no numbers, and
+        `QueriesSpent` after as many of the first points as may still be asked about.
         """
-        scores = self.classifier.scores(points)
+        try:
+            scores = self.classifier.scores(points)
+        except QueriesSpent:
+            if len(points) > 1:
+                for half in (slice(len(points) // 2), slice(len(points) // 2, None)):
+                    self.ask(points[half], which[half])
+            raise
         counts = self.queries[which] + 1 + _repeats(which)
         self.queries += which.bincount(minlength=len(self.queries))
         if bool(scores.isnan().any()):
