@@ -5,17 +5,63 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from garrison.robustness.hardening.adversarial import adversarial_training, trades
+    from garrison.robustness.hardening.ensembles import Ensembled, ensemble
     from garrison.robustness.hardening.hardened import Hardened, Measured
+    from garrison.robustness.hardening.preprocessing import (
+        Jpeg,
+        Median,
+        Quantise,
+        RandomResize,
+        TotalVariation,
+        preprocess,
+    )
+    from garrison.robustness.hardening.private import Private, private_training
     from garrison.robustness.hardening.recipe import Epoch, Recipe
+    from garrison.robustness.hardening.smoothing import Certificates, Smoothed, SmoothedClassifier, smooth
 
-__all__ = ["Epoch", "Hardened", "Measured", "Recipe", "adversarial_training", "trades"]
+__all__ = [
+    "Certificates",
+    "Ensembled",
+    "Epoch",
+    "Hardened",
+    "Jpeg",
+    "Measured",
+    "Median",
+    "Private",
+    "Quantise",
+    "RandomResize",
+    "Recipe",
+    "Smoothed",
+    "SmoothedClassifier",
+    "TotalVariation",
+    "adversarial_training",
+    "ensemble",
+    "preprocess",
+    "private_training",
+    "smooth",
+    "trades",
+]
 
 _HOMES = {
+    "Certificates": "smoothing",
+    "Ensembled": "ensembles",
     "Epoch": "recipe",
     "Hardened": "hardened",
+    "Jpeg": "preprocessing",
     "Measured": "hardened",
+    "Median": "preprocessing",
+    "Private": "private",
+    "Quantise": "preprocessing",
+    "RandomResize": "preprocessing",
     "Recipe": "recipe",
+    "Smoothed": "smoothing",
+    "SmoothedClassifier": "smoothing",
+    "TotalVariation": "preprocessing",
     "adversarial_training": "adversarial",
+    "ensemble": "ensembles",
+    "preprocess": "preprocessing",
+    "private_training": "private",
+    "smooth": "smoothing",
     "trades": "adversarial",
 }
 

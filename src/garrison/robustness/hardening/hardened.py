@@ -40,6 +40,8 @@ class Hardened:
     before: Measured
     after: Measured
     log: tuple[Epoch, ...] = ()
+    naive: Measured | None = None
+    """After, under an attack that does not know of the defence: how well it hides, not how well it protects."""
 
     @property
     def clean_points_lost(self) -> float:
@@ -83,6 +85,30 @@ def measured(
             left = left[~outcome.success[0]]
     names = " + ".join(attack.name for attack in attacks)
     return Measured(rate(clean, len(inputs)), rate(len(left), len(inputs)), budget, names)
+
+
+def transferred(
+    onto: Classifier,
+    source: Classifier,
+    inputs: Tensor,
+    labels: Tensor,
+    budget: Budget,
+    *,
+    attacks: Sequence[Attack],
+    seed: int,
+) -> tuple[Measured, Tensor, Tensor]:
+    """Accuracy under attacks that know only `source`, and which inputs (n,) fool it, and both."""
+    inputs, labels = inputs.to(onto.device), labels.to(onto.device)
+    right = onto.labels(inputs) == labels
+    fools_source, fools_both = torch.zeros_like(right), torch.zeros_like(right)
+    for attack in attacks:
+        outcome = attack(source, inputs, labels, [budget.epsilon], seed=seed)
+        fools_source |= outcome.success[0]
+        fools_both |= outcome.success[0] & (onto.labels(outcome.adversarial[0]) != labels)
+    names = " + ".join(attack.name for attack in attacks)
+    clean = rate(int(right.sum()), len(labels))
+    left = rate(int((right & ~fools_both).sum()), len(labels))
+    return Measured(clean, left, budget, f"{names}, unaware of the defence"), fools_source, fools_both
 
 
 def checked(inputs: Tensor, labels: Tensor, classes: int, low: float, high: float, what: str) -> None:
