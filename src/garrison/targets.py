@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.errors import GarrisonError, UsageError, first_line
 from garrison.core.policy import Policy
 from garrison.loading import Loaded, admitted, load_identified
 from garrison.robustness.classifier import Classifier, Outputs
@@ -132,8 +132,7 @@ def _loaded(name: str, policy: Policy | None, trust: "Trust | None") -> Loaded:
     except GarrisonError:
         raise
     except Exception as error:  # whatever a framework raises for a damaged file
-        reason = next(iter(str(error).splitlines()), "")
-        raise UsageError(f"{name}: it cannot be loaded: {type(error).__name__}: {reason[:200]}") from error
+        raise UsageError(f"{name}: it cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
 
 
 def _bounds(
@@ -201,9 +200,7 @@ def _made(architecture: str) -> torch.nn.Module:
             make = getattr(make, part)
         module = make()
     except Exception as error:  # it is the caller's own code
-        raise UsageError(
-            f"{architecture}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-        ) from error
+        raise UsageError(f"{architecture}: {type(error).__name__}: {first_line(error)}") from error
     finally:
         if added:
             sys.path.remove(here)

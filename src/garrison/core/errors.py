@@ -30,3 +30,9 @@ class LimitExceeded(ExaminationError):
     def __init__(self, limit: str, message: str) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says first, shortened; its kind where it says nothing."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:200]

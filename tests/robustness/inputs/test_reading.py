@@ -143,11 +143,11 @@ def test_quoted_cells_and_gzip(tmp_path: Path) -> None:
 
 
 def test_texts_of_a_csv_and_of_json_lines(tmp_path: Path) -> None:
-    (tmp_path / "d.csv").write_text('label,message\nspam,"win, now"\nham,hello\n')
-    rows = [{"text": "win, now", "label": "spam", "lang": "en"}, {"text": "hello", "label": "ham", "lang": "de"}]
-    (tmp_path / "d.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (tmp_path / "d.csv").write_text('label,message\nspam,"win,\u2028now"\nham,hello\n')
+    rows = [{"text": "win,\u2028now", "label": "spam", "lang": "en"}, {"text": "hello", "label": "ham", "lang": "de"}]
+    (tmp_path / "d.jsonl").write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\r\n\n")
     for data in (read(tmp_path / "d.csv", kind="text"), read(tmp_path / "d.jsonl", groups=["lang"])):
-        assert data.kind == "text" and list(data.inputs) == ["win, now", "hello"]
+        assert data.kind == "text" and list(data.inputs) == ["win,\u2028now", "hello"]
         assert data.labels.tolist() == [1, 0] and data.classes == ("ham", "spam")
     assert data.groups["lang"].tolist() == ["en", "de"]
 
@@ -295,6 +295,16 @@ BAD: dict[str, tuple[str, Callable[[Path], Any], str]] = {
         "d.npz",
         lambda path: _zip(path, x=b"\x93NUMPY\x01\x00\x10\x00garbage-------\n", y=b""),
         "x.npy",
+    ),
+    "an open bracket": (
+        "d.npz",
+        lambda path: _zip(path, x=_npy((4, 2)).replace(b"}", b"["), y=b""),
+        "its header cannot be read",
+    ),
+    "a negative size": (
+        "d.npz",
+        lambda path: _zip(path, x=_npy((4, 2)).replace(b"(4, 2)", b"(4,-2)"), y=b""),
+        "a shape of",
     ),
     "a short array": ("d.npz", lambda path: _zip(path, x=_npy((4, 2), b"\0" * 9), y=b""), "ends too early"),
     "no header": ("d.npz", lambda path: _zip(path, x=b"", y=b""), "x.npy"),

@@ -16,6 +16,7 @@ from typing import Any
 
 from garrison.artifacts.loading.admission import Admitted, Options
 from garrison.artifacts.loading.refusal import LoadRefused
+from garrison.core.errors import first_line
 from garrison.sources.private_copy import PrivateCopy
 
 _SAMPLES = "data/sample_inputs/model.pt"
@@ -36,7 +37,7 @@ def load(copy: PrivateCopy, admitted: Admitted, options: Options) -> object:
             reader: Any = torch._C.PyTorchFileReader(file)  # the one that torch.export.load reads with
             records = list(reader.get_all_records())
         except RuntimeError as error:
-            raise LoadRefused(f"{admitted.subject}: {str(error).splitlines()[0][:200]}") from None
+            raise LoadRefused(f"{admitted.subject}: {first_line(error)}") from None
         _require_plain(reader, records, admitted.subject)
         # Where PyTorch cannot read the program, it tries an older form with Python's zipfile.
         file.seek(0)
@@ -67,5 +68,4 @@ def _require_plain(reader: Any, records: list[str], subject: str) -> None:
     try:
         torch.load(io.BytesIO(reader.get_record(_SAMPLES)), weights_only=True)
     except Exception as error:
-        reason = str(error).splitlines()[0][:160]
-        raise LoadRefused(f"{subject}: its sample inputs are more than tensors: {reason}") from None
+        raise LoadRefused(f"{subject}: its sample inputs are more than tensors: {first_line(error)}") from None

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.lib import format
 from numpy.typing import NDArray
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.core.files import regular_file
 from garrison.robustness.data import Data
 from garrison.robustness.inputs.assembled import from_arrays
@@ -86,16 +87,28 @@ class _failing_as(contextlib.AbstractContextManager[None]):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         expected = ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error
         if isinstance(error, expected):
-            raise UsageError(f"{self._source}: {str(error).splitlines()[0]}") from None
+            raise UsageError(f"{self._source}: {first_line(error)}") from None
 
 
-def array(file: "IO[bytes]", size: int, source: str) -> NDArray[Any]:
-    """One array of a stream of `size` bytes, no more than the stream has. Raises `UsageError` and `ValueError`."""
+def _header(file: "IO[bytes]", source: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
         raise UsageError(f"{source}: version {version} of the format is not read here")
     reader = format.read_array_header_1_0 if version == (1, 0) else format.read_array_header_2_0
-    shape, fortran, dtype = reader(file, max_header_size=_HEADER)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            shape, fortran, dtype = reader(file, max_header_size=_HEADER)
+    except Exception as error:  # NumPy parses it as Python, with all that this raises
+        raise UsageError(f"{source}: its header cannot be read: {first_line(error)}") from None
+    if any(size < 0 for size in shape):
+        raise UsageError(f"{source}: its header says a shape of {shape}")
+    return shape, fortran, dtype
+
+
+def array(file: "IO[bytes]", size: int, source: str) -> NDArray[Any]:
+    """One array of a stream of `size` bytes, no more than the stream has. Raises `UsageError` and `ValueError`."""
+    shape, fortran, dtype = _header(file, source)
     if dtype.hasobject:
         raise UsageError(f"{source}: it holds Python objects, which would have to be unpickled: save numbers or texts")
     if dtype.kind not in "biufUS":

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.errors import GarrisonError, UsageError, first_line
 from garrison.core.robustness_card import rate
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.data import Data
@@ -69,8 +69,7 @@ def _scores(classifier: Classifier, inputs: NDArray[np.float32]) -> Tensor:
             raise
         except Exception as error:  # what the framework raises
             shape = "×".join(map(str, inputs.shape[1:]))
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise UsageError(f"the model does not take inputs of shape {shape}: {reason[:200]}") from None
+            raise UsageError(f"the model does not take inputs of shape {shape}: {first_line(error)}") from None
     return torch.cat(answers)
 
 

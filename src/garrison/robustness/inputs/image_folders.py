@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.core.files import regular_file
 from garrison.robustness.data import Data
 from garrison.robustness.inputs.assembled import from_arrays
@@ -76,5 +76,5 @@ def _image(path: str) -> NDArray[Any]:
             Image.DecompressionBombError,
             Image.DecompressionBombWarning,
         ) as error:
-            raise UsageError(f"{path}: {str(error).splitlines()[0]}") from None
+            raise UsageError(f"{path}: {first_line(error)}") from None
     return array[..., None] if array.ndim == 2 else array

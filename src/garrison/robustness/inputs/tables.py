@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.core.files import regular_file
 from garrison.robustness.data import Data
 from garrison.robustness.inputs.assembled import finite
@@ -79,7 +79,7 @@ def read_parquet(path: str, how: Reading) -> Data:
                 raise UsageError(f"{path}: more than {MOST >> 20:,} MiB")
             table = parquet.read()
         except (pyarrow.ArrowException, OSError) as error:
-            raise UsageError(f"{path}: {str(error).splitlines()[0]}") from None
+            raise UsageError(f"{path}: {first_line(error)}") from None
     columns = []
     for name, column in zip(table.column_names, table.columns, strict=True):
         if column.null_count:

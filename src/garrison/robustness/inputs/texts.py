@@ -31,7 +31,7 @@ def read_json_lines(path: str, how: Reading) -> Data:
     labels: list[Any] = []
     groups: dict[str, list[str]] = {name: [] for name in how.groups}
     keys: tuple[str, str] | None = None
-    for number, line in enumerate(decoded(path).splitlines(), 1):
+    for number, line in enumerate(decoded(path).split("\n"), 1):
         if not line.strip():
             continue
         row = _object(line, f"{path}: line {number}")

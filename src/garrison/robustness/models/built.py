@@ -1,6 +1,5 @@
 """What is asked of a model that becomes a classifier, and what comes of it."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.robustness.classifier import Classifier, Outputs
 from garrison.robustness.data import Data
 
@@ -208,8 +207,8 @@ def _viewed(
         except UsageError:
             raise
         except Exception as error:
-            reasons.append(next(itertools.chain(filter(None, str(error).splitlines()), [type(error).__name__])).strip())
-    raise UsageError(f"the model does not take inputs of shape {_named(given)}: {reasons[0][:200]}")
+            reasons.append(first_line(error))
+    raise UsageError(f"the model does not take inputs of shape {_named(given)}: {reasons[0]}")
 
 
 def _named(shape: tuple[object, ...]) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 from torch import Tensor
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.robustness.classifier import Classifier, Outputs
 from garrison.robustness.models.built import Built, Forward, Wanted, classifier
 from garrison.robustness.models.fixed_batches import in_batches
@@ -96,7 +96,7 @@ def _with_gradients(
                 return original, f"{without}an operator in it has none"
             found = made.scores(probe)
         except (UsageError, Unsupported, RuntimeError, IndexError, ValueError) as error:
-            reason = reason or f"the interpreter fails: {str(error).splitlines()[0][:200]}"
+            reason = reason or f"the interpreter fails: {first_line(error)}"
             continue
         far = float(((found - expected).abs() / expected.abs().amax().clamp(min=1)).max())
         if far <= _SAME:
@@ -119,7 +119,7 @@ class _Session:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's own kinds, one for each of its codes
-            raise UsageError(f"onnxruntime does not take the model: {str(error).splitlines()[0][:300]}") from None
+            raise UsageError(f"onnxruntime does not take the model: {first_line(error)}") from None
         self._input = _input(model)
         self.output, self._maps = _output(self._session.get_outputs())
 

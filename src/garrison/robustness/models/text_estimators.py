@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.robustness.classifier import Outputs
 from garrison.robustness.models.built import PROBES
 from garrison.robustness.models.estimators import class_names
@@ -57,5 +57,5 @@ def of_text_estimator(estimator: Any, texts: Sequence[str]) -> TextClassifier:
             if hasattr(estimator, name) and (scores(asked).argmax(1) == right).all():
                 return TextClassifier(scores, outputs, names)
     except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"the model does not take texts: {str(error).splitlines()[0][:200]}") from None
+        raise UsageError(f"the model does not take texts: {first_line(error)}") from None
     return TextClassifier(decided, "labels", names)

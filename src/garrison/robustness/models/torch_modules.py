@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.models.built import Built, Forward, Wanted, classifier
 from garrison.robustness.models.fixed_batches import in_batches
@@ -36,7 +36,7 @@ def _frozen(module: nn.Module, wanted: Wanted) -> None:
     try:
         module.to(wanted.device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"the model cannot be put on {wanted.device}: {str(error).splitlines()[0]}") from None
+        raise UsageError(f"the model cannot be put on {wanted.device}: {first_line(error)}") from None
     for parameter in module.parameters():
         parameter.requires_grad_(False)
 
