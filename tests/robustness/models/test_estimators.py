@@ -199,6 +199,16 @@ def test_a_method_that_was_replaced_is_noticed() -> None:
     assert any("otherwise" in note for note in built.notes)
 
 
+def test_what_was_fitted_by_another_version_is_a_black_box() -> None:
+    estimator = GaussianNB().fit(*THREE)
+    estimator.predict_proba = lambda rows: np.full((len(rows), 3), 1 / 3) + np.array([0.1, 0, -0.1])
+    estimator.predict = lambda rows: np.zeros(len(rows), int)
+    del estimator.var_
+    built = build(estimator, Wanted(data=data(THREE)))
+    assert not built.classifier.differentiable
+    assert any("fails" in note and "var_" in note for note in built.notes)
+
+
 def test_scores_that_contradict_decisions_are_not_shown() -> None:
     estimator = RandomForestClassifier(5, random_state=0).fit(*THREE)
     estimator.predict = lambda rows: np.full(len(rows), 2)

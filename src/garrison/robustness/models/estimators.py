@@ -1,6 +1,5 @@
 """Estimators of scikit-learn, pipelines of them, and whatever else has their methods."""
 
-import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -9,17 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 from garrison.robustness.classifier import Classifier, Outputs
 from garrison.robustness.models.built import Built, Wanted, classifier
+from garrison.robustness.models.converted import Unconverted, converted
 from garrison.robustness.models.feature_frames import Columns, columns, without_feature_name_warnings
 
 _TOLERANCE = 1e-4
 """Between scores of the original, given float32 as they are, and of the module."""
 _RANDOM = 256
 """Inputs to compare on where there is no data."""
-
-Scores = Callable[[Any], NDArray[Any]]
 
 
 def of_estimator(estimator: Any, wanted: Wanted) -> Built:
@@ -33,21 +31,22 @@ def of_estimator(estimator: Any, wanted: Wanted) -> Built:
     decoded, said = _decoded(estimator, seen, wanted.probe())
     made, notes = _black_box(estimator, seen, wanted, decoded)
     notes = (*seen.notes, *said, *notes)
-    if importlib.util.find_spec("sklearn") is None or wanted.outputs != "auto":
+    if wanted.outputs != "auto":
         return Built(made, names, None, notes)
-    from garrison.robustness.models.converted import Unconverted, converted
-
     try:
         module = converted(estimator, seen.categories if decoded else ()).to(wanted.device)
+        exact, _ = classifier(
+            lambda inputs: module(seen.selected(inputs)).float(),
+            wanted,
+            differentiable=True,
+            outputs="logits",
+            classes=len(names),
+        )
     except Unconverted as reason:
         return Built(made, names, None, (*notes, f"attacks get no gradients of it: {reason}"))
-    exact, _ = classifier(
-        lambda inputs: module(seen.selected(inputs)).float(),
-        wanted,
-        differentiable=True,
-        outputs="logits",
-        classes=len(names),
-    )
+    except (AttributeError, KeyError, UsageError) as error:  # a version of scikit-learn that fits something else
+        note = f"attacks get no gradients of it: a torch module of it fails: {first_line(error)}"
+        return Built(made, names, None, (*notes, note))
     if difference := _difference(made, exact, estimator, wanted):
         return Built(made, names, None, (*notes, f"attacks get no gradients of it: a torch module of it {difference}"))
     count = sum(value.numel() for value in module.buffers())
@@ -139,7 +138,4 @@ def _difference(original: Classifier, module: Classifier, estimator: Any, wanted
         return ""
     comparable = now.softmax(1) if original.outputs == "probabilities" else now
     far = float(((comparable - was).abs() / was.abs().clamp(min=1)).max())
-    # Not NaN either.
-    if original.outputs == "probabilities" and not far <= _TOLERANCE * 10:
-        return f"scores otherwise, by up to {far:.2g}"
-    return "" if np.isfinite(far) else "gives scores that are no numbers"
+    return "" if far <= 10 * _TOLERANCE else f"scores otherwise, by up to {far:.2g}"  # or by NaN
