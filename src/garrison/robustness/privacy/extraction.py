@@ -241,7 +241,7 @@ class _Trial:
         if key not in self.from_decisions:
             self.from_decisions[key] = self._copy(asked, _decided(answers), linear=False)
         copies = {"random, decisions": self.from_decisions[key]}
-        if guarded.outputs != "labels":
+        if self.recipe.soft and guarded.outputs != "labels":
             copies["random, answers"] = self._copy(asked, answers, linear=False)
         if defence.random:
             few = asked[: max(len(asked) // _REPEATS, 1)]

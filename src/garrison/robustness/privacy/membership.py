@@ -75,7 +75,7 @@ def measure(
     model: object = None,
     train: recipes.Train | None = None,
     shadows: int = 8,
-    samples: int = 1500,
+    samples: int = 1200,
     augmentations: int = 2,
     seed: int = 0,
     progress: Progress | None = None,
