@@ -85,3 +85,16 @@ def test_probabilities_are_attacked_as_well_as_logits(digits_network: nn.Module,
     assert torch.equal(near.success, far.success)
     sizes = [distance("l2", outcome.adversarial[0] - inputs)[near.success[0]].median() for outcome in (near, far)]
     assert sizes[1] <= sizes[0] * 1.05
+
+
+def test_it_is_no_farther_than_torchattacks(
+    digits_network: nn.Module, digits_classifier: Classifier, digits: Digits
+) -> None:
+    torchattacks = pytest.importorskip("torchattacks")
+    inputs, labels = digits.test[:24], digits.test_labels[:24]
+    theirs = torchattacks.CW(digits_network, c=1, steps=100, lr=0.05)(inputs, labels).detach()
+    fooled = digits_classifier.labels(theirs) != labels
+    ours = CarliniWagner()(digits_classifier, inputs, labels, [100.0], seed=0)
+    assert bool((ours.success[0] | ~fooled).all())
+    apart = [distance("l2", found - inputs)[fooled].median() for found in (ours.adversarial[0], theirs)]
+    assert apart[0] <= apart[1] * 1.02
