@@ -26,6 +26,7 @@ MAY_IMPORT = {
         "describing",
         "attacking",
         "loading",
+        "targets",
         "artifacts",
         "dependencies",
         "provenance",

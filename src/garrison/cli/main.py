@@ -23,6 +23,7 @@ COMMANDS = {
     "seal": "encrypt a file or a directory for those who may open it, in the age format",
     "open": "decrypt what was sealed, whole and unaltered or not at all",
     "key": "make keys to sign and to seal with",
+    "detect": "fit, calibrate and try detectors of adversarial inputs",
     "rules": "list the rules",
     "explain": "say what a rule means, what an attacker does and how to fix it",
     "schema": "print the JSON schema of the report",

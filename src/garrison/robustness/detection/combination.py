@@ -34,7 +34,7 @@ class Combination:
     """Adds what the `views` say; their own settings are the usual ones."""
 
     kind: ClassVar[str] = "combination"
-    views: tuple[str, ...] = ("neighbours", "distillation", "ensemble", "autoencoder")
+    views: tuple[str, ...] = ("neighbours", "distillation", "autoencoder", "squeezing")
 
     def fit(self, classifier: Classifier, data: Data, *, seed: int = 0, progress: Progress | None = None) -> Detector:
         """Fit every view on four fifths of the benign data, and see how they score the last."""

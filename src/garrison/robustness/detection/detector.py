@@ -53,7 +53,7 @@ class Detector:
     @torch.no_grad()
     def score(self, inputs: NDArray[np.float32] | Tensor) -> NDArray[np.float32]:
         """Scores (n,) of inputs (n, *shape); NaN for inputs that are not finite."""
-        given = torch.as_tensor(inputs, dtype=torch.float32)
+        given = inputs.float() if isinstance(inputs, Tensor) else torch.tensor(inputs, dtype=torch.float32)
         if given.shape[1:] != self.shape:
             raise UsageError(f"inputs of shape {tuple(given.shape[1:])}, where the detector takes {self.shape}")
         parts = [self.module(batch) for batch in torch.split(given, BATCH)] if len(given) else []
@@ -99,8 +99,8 @@ def benign(classifier: Classifier, data: Data, *, least: int = 2) -> tuple[Tenso
     """
     if data.kind == "text" or not isinstance(data.inputs, np.ndarray):
         raise UsageError(f"{data.name or 'the data'}: detectors take numbers, and this is text")
-    inputs = torch.from_numpy(np.ascontiguousarray(data.inputs, dtype=np.float32))
-    labels = torch.from_numpy(np.asarray(data.labels, dtype=np.int64))
+    inputs = torch.tensor(np.asarray(data.inputs, dtype=np.float32))
+    labels = torch.tensor(np.asarray(data.labels, dtype=np.int64))
     if not inputs.isfinite().all():
         raise UsageError(f"{data.name or 'the data'}: has numbers that are not finite")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classifier.classes:

@@ -1,7 +1,8 @@
 """What a model computes on the way to its scores, by the names of its layers.
 
-A layer's name is what the model itself calls it: `named_modules()` of a module, the nodes of an exported graph. The
-name alone means what the layer gives; `NAME:input` means what it is given. No layer is ever chosen by its index.
+A layer's name is what the model itself calls it: `named_modules()` of a module, the nodes of an exported program, the
+tensors of an ONNX graph. The name alone means what the layer gives; `NAME:input` means what it
+is given. No layer is ever chosen by its index.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from garrison.core.errors import UsageError
 from garrison.robustness.classifier import Classifier
+from garrison.robustness.detection.onnx_module import OnnxModule
 
 INPUT = ":input"
 PENULTIMATE = "penultimate"
@@ -74,7 +76,7 @@ def recorded(model: nn.Module, inputs: Tensor, layers: Iterable[str] | None = No
         if isinstance(value, Tensor) and (wanted is None or name in wanted):
             seen[name] = value
 
-    scores = _run(model, inputs, see)
+    scores = _run_onnx(model, inputs, see, wanted) if isinstance(model, OnnxModule) else _run(model, inputs, see)
     missing = sorted(wanted - seen.keys()) if wanted else []
     if missing:
         raise UsageError(
@@ -134,6 +136,15 @@ def _run(model: nn.Module, inputs: Tensor, see: Callable[[str, object], None]) -
     if isinstance(model, torch.jit.ScriptModule):
         return _run_script(model, inputs, see)
     return _run_module(model, inputs, see)
+
+
+def _run_onnx(model: OnnxModule, inputs: Tensor, see: Callable[[str, object], None], wanted: set[str] | None) -> Tensor:
+    for name, given in model.given.items():
+        for layer, tensor in ((name + INPUT, given), (name, name)):
+            if tensor and (layer in wanted if wanted is not None else name in model.weighted):
+                see(layer, model.tensor(tensor, inputs))
+    scores: Tensor = model(inputs)
+    return scores
 
 
 def _run_module(model: nn.Module, inputs: Tensor, see: Callable[[str, object], None]) -> Tensor:
@@ -203,6 +214,8 @@ def _chain(model: nn.Module, prefix: str = "") -> Iterable[tuple[str, nn.Module]
 def _with_weights(model: nn.Module, seen: dict[str, Tensor]) -> list[str]:
     """The layers that ran and multiply by weights, in order."""
     ran = [name for name in seen if not name.endswith(INPUT)]
+    if isinstance(model, OnnxModule):
+        return [name for name in ran if name in model.weighted]
     if isinstance(model, torch.fx.GraphModule):
         nodes = {node.name: node for node in model.graph.nodes}
         return [name for name in ran if any(_holds_weights(one) for one in nodes[name].all_input_nodes[1:])]

@@ -67,7 +67,7 @@ def _written(detector: Detector, draft: str, inputs: NDArray[np.float32], origin
     import torch
 
     assert detector.calibration is not None and detector.benign is not None
-    example = torch.from_numpy(np.ascontiguousarray(inputs[:2], dtype=np.float32))
+    example = torch.tensor(inputs[:2], dtype=torch.float32)
     device = next((one.device for one in [*detector.module.parameters(), *detector.module.buffers()]), example.device)
     files = {
         GRAPH: exported(detector.module, example.to(device)),
