@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Norm
@@ -10,7 +10,7 @@ from garrison.robustness.attacks.attack import Attack, settings
 from garrison.robustness.attacks.conformance import check_attack
 from garrison.robustness.attacks.losses import Loss
 from garrison.robustness.attacks.pgd import PGD
-from garrison.robustness.classifier import Classifier
+from garrison.robustness.classifier import Classifier, QueriesSpent
 
 from ..conftest import Digits
 from .support import BUDGETS, linear_world
@@ -88,6 +88,45 @@ def test_constant_outputs_are_robust_and_end(digits: Digits) -> None:
     constant = Classifier(lambda x: x.flatten(1)[:, :3] * 0 + torch.tensor([1.0, 0.0, 0.0]), 3)
     outcome = PGD(steps=5)(constant, digits.test[:4], torch.zeros(4, dtype=torch.int64), [0.3], seed=0)
     assert not outcome.success.any()
+
+
+def test_a_budget_that_is_spent_ends_the_attack_with_what_was_found(
+    digits: Digits, digits_classifier: Classifier
+) -> None:
+    inputs, labels = digits.test[:60], digits.test_labels[:60]
+    free = PGD(steps=20, batch=20)(digits_classifier, inputs, labels, [0.2], seed=0)
+
+    def forward(points: Tensor) -> Tensor:
+        if digits_classifier.asked > asked + 200:
+            raise QueriesSpent("200 queries are spent")
+        return digits_classifier(points)
+
+    asked = digits_classifier.asked
+    outcome = PGD(steps=20, batch=20)(Classifier(forward, 10), inputs, labels, [0.2], seed=0)
+    assert outcome.incomplete == "200 queries are spent"
+    assert outcome.success.any() and not (outcome.success & ~free.success).any()
+    assert not outcome.success[:, 40:].any()
+
+
+def test_models_that_answer_at_random_are_averaged(digits: Digits, digits_network: nn.Module) -> None:
+    """Noise that hides the way of one gradient does not hide that of their mean."""
+    noise = torch.Generator().manual_seed(0)
+
+    def forward(points: Tensor) -> Tensor:
+        scores: Tensor = digits_network(points + torch.randn(points.shape, generator=noise) * 0.15)
+        return scores
+
+    inputs, labels = digits.test[:80], digits.test_labels[:80]
+    outcome = PGD(steps=5, samples=8)(Classifier(forward, 10), inputs, labels, [0.1], seed=0)
+    robust = ~outcome.success[0]
+    assert robust.any() and (outcome.gradients[robust] == 40).all()
+    plain = PGD(steps=5, samples=1)(Classifier(forward, 10), inputs, labels, [0.1], seed=0)
+
+    def accuracy(points: Tensor) -> float:
+        answers = [forward(points).argmax(1) == labels for _ in range(30)]
+        return float(torch.stack(answers).float().mean())
+
+    assert accuracy(outcome.adversarial[0]) <= accuracy(plain.adversarial[0])
 
 
 def test_scores_that_are_not_finite_are_refused(digits: Digits) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import GarrisonError
 from garrison.robustness.attacks.attack import TOLERANCE, Attack, Outcome
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.distances import distance
@@ -154,12 +154,12 @@ def _check_refusals(attack: Attack, world: World, epsilons: tuple[float, ...]) -
         def attacked(inputs: Tensor = inputs, labels: Tensor = labels, budgets: Sequence[float] = budgets) -> None:
             attack(world.classifier, inputs, labels, budgets, seed=0)
 
-        _hold(_refuses(attacked), f"{case} is not refused with a UsageError")
+        _hold(_refuses(attacked), f"{case} is not refused with a GarrisonError")
 
 
 def _refuses(act: Callable[[], None]) -> bool:
     try:
         act()
-    except UsageError:
+    except GarrisonError:
         return True
     return False

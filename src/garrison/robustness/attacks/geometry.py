@@ -77,9 +77,9 @@ def _project_l2(delta: Tensor, radius: float, room: Room) -> Tensor:
     squares, limits = delta.square(), room.towards(delta).square()
     factor = (radius / _euclidean(delta).clamp_min(TINY)).square().clamp_max(1)
     for _ in range(ROUNDS):
-        bound = squares * factor[:, None] >= limits
-        spent = limits.mul(bound).sum(1)
-        free = squares.mul(~bound).sum(1)
+        bound = (squares * factor[:, None] >= limits).to(squares.dtype)
+        spent = _products(limits, bound)
+        free = _products(squares, 1 - bound)
         larger = ((radius**2 - spent) / free.clamp_min(TINY**2)).clamp_max(1).maximum(factor)
         done = bool((larger <= factor * (1 + 1e-6)).all())
         factor = larger
@@ -200,18 +200,24 @@ def _fill_evenly(slopes: Tensor, speeds: Tensor, limits: Tensor, target: Tensor)
 
     The time is found from below: entries at their limits leave the rest of the way to the others.
     """
-    rates = slopes * speeds
-    time = target / rates.sum(1).clamp_min(TINY)
+    rates, gains, times = slopes * speeds, slopes * limits, limits / speeds.clamp_min(TINY)
+    all_rates = rates.sum(1)
+    time = target / all_rates.clamp_min(TINY)
     for _ in range(ROUNDS):
-        bound = speeds * time[:, None] >= limits
-        left = target - (slopes * limits).mul(bound).sum(1)
-        free = rates.mul(~bound).sum(1)
-        longer = torch.where(free > 0, left / free.clamp_min(TINY), torch.inf).maximum(time)
+        bound = (times <= time[:, None]).to(rates.dtype)
+        free = all_rates - _products(rates, bound)
+        left = target - _products(gains, bound)
+        longer = torch.where(free > 1e-6 * all_rates, left / free.clamp_min(TINY), torch.inf).maximum(time)
         done = bool((longer <= time * (1 + 1e-6)).all())
         time = longer
         if done:
             break
     return torch.where(speeds > 0, speeds * time[:, None], 0.0).minimum(limits)
+
+
+def _products(left: Tensor, right: Tensor) -> Tensor:
+    """(n,): the inner product of each row."""
+    return (left * right).sum(1)
 
 
 def _fill_steepest(slopes: Tensor, _: Tensor, limits: Tensor, target: Tensor) -> Tensor:
