@@ -1,5 +1,6 @@
 """Searches share batches, and none of them is forgotten."""
 
+import time
 from collections.abc import Generator, Sequence
 
 import numpy as np
@@ -45,6 +46,21 @@ def test_a_model_that_refuses_ends_all_and_says_so() -> None:
     why = together(range(6), lambda index: counting(index, {}), answers, len, ended.append, None)
     assert why == "enough. 3 of 6 inputs were not attacked to the end."
     assert sorted(ended) == list(range(6))
+
+
+def test_a_deadline_keeps_what_was_found() -> None:
+    found: dict[int, list[int]] = {}
+    ended: list[int] = []
+    deadline = time.monotonic() + 0.05
+
+    def slow(batch: Sequence[Running[list[int], int]]) -> list[int]:
+        time.sleep(0.06)
+        return [7] * len(batch)
+
+    why = together([1, 5], lambda index: counting(index, found), slow, len, ended.append, None, deadline)
+    assert why == "The time is over. 1 of 2 inputs were not attacked to the end."
+    assert found == {1: [7], 5: [7]}
+    assert sorted(ended) == [1, 5]
 
 
 def test_margins_and_decisions_agree() -> None:

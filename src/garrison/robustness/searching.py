@@ -3,6 +3,7 @@
 A search is a generator: it yields what it asks of the model and is sent the answer.
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -40,14 +41,24 @@ def together(
     size: Callable[[Question], int],
     ended: Callable[[int], None],
     progress: Progress | None,
+    deadline: float | None = None,
 ) -> str:
     """Run a search of each input to its end; `ended` is told of each that began. Returns why not all were, if so.
 
-    `answers` gives the answers to a batch of searches, in their order; `size` says how many inputs a question has.
+    After `deadline`, a time of `time.monotonic`, no more is asked. `answers` gives the answers to a batch of searches,
+    in their order; `size` says how many inputs a question has.
     """
     waiting, running = deque(indices), list[Running[Question, Answer]]()
     total = len(waiting)
+
+    def cut_short(why: str) -> str:
+        for one in running:
+            ended(one.index)
+        return f"{why} {len(waiting) + len(running):,} of {total:,} inputs were not attacked to the end."
+
     while waiting or running:
+        if deadline is not None and time.monotonic() > deadline:
+            return cut_short("The time is over.")
         while waiting and len(running) < CONCURRENT:
             index = waiting.popleft()
             asking = start(index)
@@ -64,9 +75,7 @@ def together(
                         running.remove(one)
                         ended(one.index)
         except QueriesSpent as error:
-            for one in running:
-                ended(one.index)
-            return f"{error} {len(waiting) + len(running):,} of {total:,} inputs were not attacked to the end."
+            return cut_short(str(error))
         if progress is not None:
             progress((total - len(waiting) - len(running)) / total)
     return ""

@@ -80,11 +80,11 @@ def test_costs(loan_constraints: Constraints) -> None:
 
 
 def test_a_feature_that_is_not_mentioned_stays_within_the_data_and_costs_one() -> None:
-    constraints = Constraints(parse(""), table([[1, 2], [3, 4]], "a", "b"))
-    origin = np.asarray([[1, 2]] * 3, dtype=np.float32)
-    rows = np.asarray([[3, 2], [3.5, 2], [2, 3]], dtype=np.float32)
-    assert constraints.permits(origin, rows).tolist() == [True, False, True]
-    assert constraints.costs(origin, rows).tolist() == [1, 1, 2]
+    constraints = Constraints(parse(""), table([[1, 2.5], [3, 4]], "a", "b"))
+    origin = np.asarray([[1, 2.5]] * 4, dtype=np.float32)
+    rows = np.asarray([[3, 2.5], [4, 2.5], [2, 3.25], [1.5, 2.5]], dtype=np.float32)
+    assert constraints.permits(origin, rows).tolist() == [True, False, True, False]
+    assert constraints.costs(origin, rows).tolist() == [1, 1, 2, 1]
 
 
 def test_categories_are_values() -> None:

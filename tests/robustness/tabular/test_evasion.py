@@ -1,5 +1,7 @@
 """What the attack returns can be done, within its queries, whatever the model and the constraints."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -157,6 +159,14 @@ def test_a_budget_that_is_spent_leaves_what_was_found(
     assert outcome.success.any() == (allowed == 1500)
     after = answer.labels(torch.from_numpy(outcome.adversarial)).numpy()
     assert (after[outcome.success] != np.asarray(loan_data.labels)[outcome.success]).all()
+
+
+def test_what_was_found_before_the_deadline_is_kept(loan_data: Data, loan_constraints: Constraints) -> None:
+    model = classifier("gradients")
+    over = attack(model, loan_data, loan_constraints, queries=50, seed=0, deadline=time.monotonic() - 1)
+    assert over.incomplete == "The time is over. 60 of 60 inputs were not attacked to the end."
+    assert not over.success.any()
+    assert over.clean.shape == (60, 2)
 
 
 def test_progress_ends_at_one(loan_data: Data, loan_constraints: Constraints) -> None:

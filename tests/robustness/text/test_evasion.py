@@ -1,5 +1,7 @@
 """What the attack returns keeps its rules, within its queries; a clean-up is measured by who knows of it."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -116,6 +118,14 @@ def test_a_budget_that_is_spent_leaves_what_was_found(allowed: int, review_data:
     assert len(outcome.results()) == 1
     wrong = fitted().predict(outcome.plain.adversarial) != np.asarray(review_data.labels)
     assert wrong[outcome.plain.success].all()
+
+
+def test_after_the_deadline_nothing_is_tried(review_data: Data, review_classifier: TextClassifier) -> None:
+    past = time.monotonic() - 1
+    over = attack(review_classifier, review_data, queries=50, words=0.3, seed=0, deadline=past)
+    assert over.plain.incomplete.startswith("The time is over.")
+    assert over.adapted is None
+    assert review_classifier.asked == 40
 
 
 def test_progress_ends_at_one(review_data: Data, review_classifier: TextClassifier) -> None:

@@ -25,8 +25,9 @@
     direction = "up"                               # along this list
     cost_per_change = 3.0
 
-A feature that is not mentioned may change to anything within the data's range, one that holds categories to each of
-them, and a feature or group without a cost costs 1 per change. Formulas and rules are written as
+A feature that is not mentioned may change to anything within the data's range, by whole numbers where the data hold
+nothing else, one that holds categories to each of them, and a feature or group without a cost costs 1 per change.
+Formulas and rules are written as
 `garrison.robustness.tabular.expressions` says. A value that is not changed is always permitted, and a missing one
 (NaN) is never changed.
 """
@@ -220,6 +221,7 @@ class Constraints:
         rows = matrix_of(data)
         finite = np.where(np.isfinite(rows), rows, np.nan)
         self._lows, self._highs = _ranges(finite)
+        self._whole = (np.isnan(finite) | (finite == np.rint(finite))).all(axis=0)
         self._refuse_unknown()
         self.rules = tuple(self._expression(text, "rules", condition=True) for text in document.rules)
         self._formulas = self._in_order()
@@ -284,7 +286,7 @@ class Constraints:
                 lower=float(self._lows[column] if rule.minimum is None else np.float32(rule.minimum)),
                 upper=float(self._highs[column] if rule.maximum is None else np.float32(rule.maximum)),
                 direction=rule.direction,
-                step=rule.step,
+                step=1.0 if name not in self.document.features and self._whole[column] else rule.step,
                 values=tuple(sorted({float(np.float32(value)) for value in values})),
                 cost=rule.cost or 0.0,
                 cost_per_change=DEFAULT_COST if unpriced else rule.cost_per_change or 0.0,

@@ -27,13 +27,15 @@ def attack(
     queries: int,
     seed: int,
     progress: Progress | None = None,
+    deadline: float | None = None,
 ) -> TabularOutcome:
     """Look for the cheapest permitted change of each row of `data` that makes the model decide otherwise.
 
     Each row may cost `queries` forward passes beside that of the unchanged row; each gradient counts as one. Gradients
     are used where the classifier is differentiable, only decisions where it gives no more. Its bounds are not used:
     the constraints say what values may be. Rows that break the constraints themselves are not attacked. When the
-    classifier's own budget of queries is spent, the outcome holds what was found until then.
+    classifier's own budget of queries is spent, or after `deadline` (of `time.monotonic`), the outcome holds what was
+    found until then.
 
     Raises `UsageError` for data that are no table or that the constraints were not made for, and where no row keeps
     the constraints.
@@ -70,7 +72,7 @@ def attack(
         incomplete=incomplete,
     )
     if not incomplete:
-        outcome.incomplete = _search(model, outcome, rows, labels, progress)
+        outcome.incomplete = _search(model, outcome, rows, labels, progress, deadline)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
@@ -82,7 +84,12 @@ def _access(classifier: Classifier) -> Access:
 
 
 def _search(
-    model: "_Model", outcome: TabularOutcome, rows: Matrix, labels: NDArray[np.int64], progress: Progress | None
+    model: "_Model",
+    outcome: TabularOutcome,
+    rows: Matrix,
+    labels: NDArray[np.int64],
+    progress: Progress | None,
+    deadline: float | None,
 ) -> str:
     """Attack all rows that are decided rightly, write what is found into the outcome, and say why not all were."""
     moves, searches = Moves(outcome.constraints, rows), dict[int, Search]()
@@ -106,7 +113,7 @@ def _search(
         _keep(outcome, index, searches.pop(index))
 
     indices = [int(index) for index in np.flatnonzero(outcome.correct)]
-    return together(indices, start, model.answers, lambda question: len(question.rows), ended, progress)
+    return together(indices, start, model.answers, lambda question: len(question.rows), ended, progress, deadline)
 
 
 def _keep(outcome: TabularOutcome, index: int, search: Search) -> None:

@@ -71,17 +71,18 @@ def attack(
     seed: int,
     rules: TextRules | None = None,
     progress: Progress | None = None,
+    deadline: float | None = None,
 ) -> TextOutcome:
     """Change few words of each text of `data` until the model decides otherwise.
 
     At most a share `words` of a text's words changes, but one may always. Each text may cost `queries` passes beside
     that of the unchanged one. Then the same is done to the model behind a `Normaliser` that knows the words of the
-    data, with as many queries again. When the classifier's own budget of queries is spent, the outcome holds what was
-    found until then. Raises `UsageError` for data that are no texts.
+    data, with as many queries again. When the classifier's own budget of queries is spent, or after `deadline` (of
+    `time.monotonic`), the outcome holds what was found until then. Raises `UsageError` for data that are no texts.
     """
     texts, labels = _checked(classifier, data, queries, words)
     rules = rules or TextRules()
-    plain = _attacked(classifier, texts, labels, queries, words, seed, rules, _half(progress, 0))
+    plain = _attacked(classifier, texts, labels, queries, words, seed, rules, _half(progress, 0), deadline)
     clean_up = Normaliser(texts)
     defended = classifier.behind(clean_up)
     outlived = None
@@ -90,7 +91,7 @@ def attack(
         outlived, plain.incomplete = _still_wrong(defended, plain, labels)
         # Spelling is corrected where one letter is wrong: who knows that makes two mistakes in a word.
         twice = dataclasses.replace(rules, letters=max(2, rules.letters))
-        adapted = _attacked(defended, texts, labels, queries, words, seed, twice, _half(progress, 1))
+        adapted = _attacked(defended, texts, labels, queries, words, seed, twice, _half(progress, 1), deadline)
     return TextOutcome(data, _access(classifier), plain, outlived, adapted, queries=queries, words=words, seed=seed)
 
 
@@ -125,6 +126,7 @@ def _attacked(
     seed: int,
     rules: TextRules,
     progress: Progress | None,
+    deadline: float | None,
 ) -> Found:
     started = time.perf_counter()
     clean, incomplete = _scores(classifier, texts)
@@ -155,7 +157,7 @@ def _attacked(
 
     if not incomplete:
         indices = [int(index) for index in np.flatnonzero(found.correct)]
-        found.incomplete = together(indices, start, answers, len, ended, progress)
+        found.incomplete = together(indices, start, answers, len, ended, progress, deadline)
     found.seconds = time.perf_counter() - started
     return found
 
