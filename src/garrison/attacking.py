@@ -35,8 +35,8 @@ def attack(
     *,
     architecture: str = "",
     classes: int | None = None,
-    low: float = 0.0,
-    high: float = 1.0,
+    low: float | None = None,
+    high: float | None = None,
     outputs: "Outputs | Literal['auto']" = "auto",
     device: str = "auto",
     policy: Policy | None = None,
@@ -53,6 +53,8 @@ def attack(
     data that do not fit the model, labels counted from one, scores that are no numbers.
     """
     name = os.fspath(model)
+    if data.kind == "text":
+        return _attack_texts(name, data, request, policy, command, progress, partial)
     opened = open_model(
         name,
         data=data,
@@ -137,6 +139,43 @@ def attack_endpoint(
         data,
         request,
         described=described,
+        notes=data.notes,
+        command=command,
+        progress=progress,
+        partial=partial,
+    )
+
+
+def _attack_texts(
+    name: str,
+    data: "Data",
+    request: Request | None,
+    policy: Policy | None,
+    command: Sequence[str],
+    progress: Progress | None,
+    partial: Callable[[Card], None] | None,
+) -> Card:
+    from garrison.robustness.evaluation.measuring_texts import measure_texts
+    from garrison.robustness.text.classifier import TextClassifier
+    from garrison.targets import open_text_model
+
+    opened = open_text_model(name, data=data, policy=policy)
+    found = opened.classifier
+    labels = found.outputs == "labels"
+    classes = len(found.class_names)
+    data = aligned(data, found.class_names)
+    return measure_texts(
+        TextClassifier(found.labels if labels else found.scores, classes, found.outputs, name),
+        data,
+        request,
+        described=Model(
+            name=name,
+            format=opened.format,
+            sha256=opened.sha256,
+            classes=classes,
+            access="labels" if labels else "scores",
+            outputs=found.outputs,
+        ),
         notes=data.notes,
         command=command,
         progress=progress,

@@ -52,9 +52,8 @@ def configure(parser: Parser) -> None:
         "--range",
         nargs=2,
         type=float,
-        default=(0.0, 1.0),
         metavar=("LOW", "HIGH"),
-        help="what inputs may be (default: 0 1)",
+        help="what inputs may be (default: 0 1 for images, of each column of a table what the data have)",
     )
     model.add_argument(
         "--outputs",
@@ -111,6 +110,16 @@ def _add_data(parser: Parser) -> None:
     add("--labels", metavar="PATH", help="the labels, where they are in a file of their own")
     add("--label", metavar="COLUMN", help="the column of the labels")
     add("--kind", choices=("image", "table", "text"), help="what the inputs are (default: what they look like)")
+    add("--text", metavar="COLUMN", help="the column of the texts")
+    add(
+        "--channels", choices=("auto", "first", "last"), default="auto", help="where images have theirs (default: auto)"
+    )
+    add(
+        "--encoding",
+        choices=("ordinal", "one-hot"),
+        default="ordinal",
+        help="how columns of categories become numbers, where the model does not do it itself (default: ordinal)",
+    )
     add(
         "--group",
         action="append",
@@ -127,6 +136,7 @@ def _add_data(parser: Parser) -> None:
         help="a column that is no input; may be given several times",
     )
     add("--members", metavar="PATH", help="what the model was trained on, for membership inference")
+    add("--attribute", default="", metavar="COLUMN", help="a column that the model should not tell of")
 
 
 def _add_request(parser: Parser) -> None:
@@ -268,16 +278,16 @@ def _attacked(
 
     served = arguments.model.startswith(ADDRESSES) or arguments.model.endswith(".toml")
     _check_options(arguments, served)
-    data, request = _data(arguments), _request(arguments)
-    low, high = arguments.range
+    data, request = _data(arguments, arguments.data, arguments.labels), _request(arguments)
+    low, high = arguments.range or (None, None)
     command = ("garrison", *sys.argv[1:])
     if served:
         return attack_endpoint(
             arguments.model,
             data,
             request,
-            low=low,
-            high=high,
+            low=0.0 if low is None else low,
+            high=1.0 if high is None else high,
             outputs=arguments.outputs,
             output=arguments.output_name,
             headers=_headers(arguments),
@@ -364,14 +374,17 @@ def _policy(arguments: "argparse.Namespace") -> "Policy":
     return policy
 
 
-def _data(arguments: "argparse.Namespace") -> "Data":
+def _data(arguments: "argparse.Namespace", path: str, labels: str | None) -> "Data":
     from garrison.robustness.inputs.reading import read
 
     return read(
-        arguments.data,
+        path,
         label=arguments.label,
-        labels=arguments.labels,
+        labels=labels,
         kind=arguments.kind,
+        channels=arguments.channels,
+        encoding=arguments.encoding,
+        text=arguments.text,
         groups=arguments.groups,
         drop=arguments.drop,
     )
@@ -380,20 +393,15 @@ def _data(arguments: "argparse.Namespace") -> "Data":
 def _request(arguments: "argparse.Namespace") -> "Request":
     from garrison.robustness import budgets
     from garrison.robustness.evaluation.request import PARTS, Request, parts
-    from garrison.robustness.inputs.reading import read
 
-    members = None
-    if arguments.members:
-        members = read(
-            arguments.members, label=arguments.label, kind=arguments.kind, groups=arguments.groups, drop=arguments.drop
-        )
     return Request(
         budgets=tuple(budgets.parsed(text) for text in arguments.budgets),
         attacks=tuple(arguments.attacks),
         effort=arguments.effort,
         samples=arguments.samples,
         parts=parts(arguments.only) if arguments.only else frozenset(PARTS),
-        members=members,
+        members=_data(arguments, arguments.members, None) if arguments.members else None,
+        attribute=arguments.attribute,
         constraints=arguments.constraints,
         seconds=arguments.time_limit,
         seed=arguments.seed,

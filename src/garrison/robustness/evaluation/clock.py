@@ -21,6 +21,7 @@ class Clock:
         self._done = 0.0
         self._share = 0.0
         self._name = ""
+        self._told = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -51,5 +52,7 @@ class Clock:
         self._tell(share, name or self._name)
 
     def _tell(self, share: float, name: str) -> None:
+        # What a stage tells may go back a little where it does several things one after the other.
+        self._told = min(1.0, max(self._told, self._done + share * self._share))
         if self._progress is not None:
-            self._progress(min(1.0, self._done + share * self._share), name)
+            self._progress(self._told, name)

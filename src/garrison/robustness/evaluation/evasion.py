@@ -17,7 +17,7 @@ from garrison.robustness.attacks.attack import TOLERANCE, Attack, Outcome, setti
 from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.distances import distance
 
-BATCH = 100
+BATCH = 250
 """Inputs that go through all attacks together."""
 
 

@@ -5,7 +5,7 @@ import functools
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -21,7 +21,9 @@ _COUNTED = 50
 """Inputs that are attacked of a model whose queries are counted, since each costs hundreds of them."""
 
 
-class _Effort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+class Amounts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """What an effort means."""
+
     samples: int
     attacks: tuple[str, ...]
     """With gradients, and then without."""
@@ -31,6 +33,8 @@ class _Effort(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="k
     """Inputs that attacks without gradients are tried on, on their own."""
     queries: int
     """For one of them."""
+    text_queries: int
+    """For one text."""
     stage_inputs: int
     """Inputs that other stages take."""
     table_queries: int
@@ -44,7 +48,7 @@ class _Plans(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`module:Class`, by name."""
     budgets: dict[str, tuple[str, ...]]
     """What is usual, by kind of data."""
-    efforts: dict[Effort, _Effort]
+    efforts: dict[Effort, Amounts]
 
 
 @functools.cache
@@ -58,11 +62,16 @@ class Plan:
 
     budgets: tuple[Budget, ...]
     samples: int
-    effort: _Effort
+    effort: Amounts
     attacks: dict[Norm, tuple[Attack, ...]]
     """For each norm of the budgets."""
     left_out: tuple[str, ...]
     """Attacks that need more of the model than it gives."""
+
+
+def effort_of(request: Request) -> Amounts:
+    """What the effort of a request means."""
+    return _plans().efforts[request.effort]
 
 
 def attack_names() -> tuple[str, ...]:
@@ -72,7 +81,7 @@ def attack_names() -> tuple[str, ...]:
 
 def plan(data: Data, classifier: Classifier, request: Request) -> Plan:
     """What is run for a request. Raises `UsageError` for attacks that there are not, or not in a norm."""
-    effort = _plans().efforts[request.effort]
+    effort = effort_of(request)
     asked = request.budgets or tuple(budgets.parsed(text) for text in _plans().budgets[data.kind])
     attacks: dict[Norm, tuple[Attack, ...]] = {}
     left_out: dict[str, None] = {}
@@ -108,16 +117,15 @@ def made(name: str, norm: Norm, settings: dict[str, Any], *, optional: bool = Fa
     module, _, kind = _plans().attacks[name].partition(":")
     make = getattr(importlib.import_module(module), kind)
     fields = {field.name for field in dataclasses.fields(make)}
+    known = get_args(get_type_hints(make)["norm"]) if "norm" in fields else (make().norm,)
     try:
+        if norm not in known:
+            raise UsageError(f"{name} attacks in {' and '.join(known)}, not in {norm}")
         attack: Attack = make(**{"norm": norm} if "norm" in fields else {}, **settings)
     except UsageError:
         if optional:
             return None
         raise
-    if attack.norm != norm:
-        if optional:
-            return None
-        raise UsageError(f"{name} attacks in {attack.norm}, not in {norm}")
     return attack
 
 

@@ -28,6 +28,8 @@ class Request:
     parts: frozenset[Part] = frozenset(PARTS)
     members: Data | None = None
     """What the model was trained on, for membership inference."""
+    attribute: str = ""
+    """A column of a table that the model should not tell of, for attribute inference."""
     constraints: str = ""
     """A file of what may change in a table, and how."""
     seconds: float | None = 600.0

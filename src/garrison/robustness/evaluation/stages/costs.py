@@ -11,6 +11,8 @@ from garrison.robustness.evaluation.plan import made
 from garrison.robustness.evaluation.stages.stage import Partial
 from garrison.robustness.evaluation.working import UNASKED, Working
 
+_DECISIONS = 0.3
+"""Share of the inputs that attacks on decisions are tried on: they take longer."""
 _POINTS = 24
 
 
@@ -22,7 +24,10 @@ def applies(working: Working) -> str:
 def run(working: Working, partial: Partial) -> None:
     """Fill the card's costs, and the curves over queries."""
     effort, budget = working.plan.effort, working.plan.budgets[0]
-    for name, count in (("square", effort.query_inputs),):
+    for name, count in (
+        ("square", effort.query_inputs),
+        ("hop-skip-jump", max(1, int(effort.query_inputs * _DECISIONS))),
+    ):
         if name == "square" and working.classifier.outputs == "labels":
             continue
         attack = made(name, budget.norm, {"queries": effort.queries}, optional=True)

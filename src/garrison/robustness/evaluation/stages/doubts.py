@@ -1,13 +1,29 @@
 """How the evaluation doubts itself: what the model looks like to attacks, and what they left undone."""
 
-from garrison.core.robustness_card import Check
+from garrison.core.errors import UsageError
+from garrison.core.robustness_card import Check, Norm
+from garrison.robustness import masking
 from garrison.robustness.evaluation import planted
 from garrison.robustness.evaluation.evasion import Evaded
+from garrison.robustness.evaluation.plan import made
 from garrison.robustness.evaluation.stages.stage import Partial
 from garrison.robustness.evaluation.working import UNASKED, Working
 
-_NOTABLE = 0.01
-"""The share of inputs from which on a symptom counts."""
+_INPUTS = 100
+_UNBOUNDED_INPUTS = 50
+_STEPS = 30
+
+
+def of_model_apply(working: Working) -> str:
+    return UNASKED if working.classifier.counted else ""
+
+
+def of_model(working: Working, partial: Partial) -> None:
+    """What needs only the model: scores, gradients, randomness."""
+    working.add(
+        "checks",
+        masking.before(working.classifier, working.inputs[:_INPUTS], working.labels[:_INPUTS], working.request.seed),
+    )
 
 
 def of_attacks_apply(working: Working) -> str:
@@ -19,6 +35,7 @@ def of_attacks(working: Working, partial: Partial) -> None:
     for norm, found in working.evaded.items():
         working.add("checks", [*_unfounded(found), *_cut_short(found), *_without_gradients(found, working)])
         if working.classifier.differentiable:
+            working.add("checks", _few_steps(working, norm, found.epsilons[0]))
             shape = tuple(working.inputs.shape[1:])
             working.add("checks", planted.checks(working.plan.attacks[norm], shape, norm, working.request.seed))
         working.clock.within(1.0)
@@ -58,7 +75,7 @@ def _without_gradients(found: Evaded, working: Working) -> list[Check]:
         return []
     only = int(sum((found.broken_by[0] == number).sum() for number in blind))
     of = int(found.correct.sum())
-    bad = only > _NOTABLE * max(of, 1)
+    bad = only > masking.NOTABLE * max(of, 1)
     return [
         Check(
             name="black-box-stronger",
@@ -67,3 +84,22 @@ def _without_gradients(found: Evaded, working: Working) -> list[Check]:
             advice="the gradients mislead: attack with a substitute for what masks them" if bad else "",
         )
     ]
+
+
+def _few_steps(working: Working, norm: Norm, epsilon: float) -> list[Check]:
+    """One step against many, and a budget that allows everything."""
+    classifier, seed = working.classifier, working.request.seed
+    inputs, labels = working.inputs[:_UNBOUNDED_INPUTS], working.labels[:_UNBOUNDED_INPUTS]
+    enough = masking.unbounded(classifier, norm, tuple(inputs.shape[1:]))
+    checks = []
+    try:
+        many = made("pgd", norm, {"steps": _STEPS})
+        one = made("pgd", norm, {"steps": 1})
+    except UsageError:
+        return []
+    assert many is not None
+    assert one is not None
+    iterated = many(classifier, inputs, labels, (epsilon, enough), seed=seed)
+    checks.append(masking.check_single_step(one(classifier, inputs, labels, (epsilon,), seed=seed), iterated))
+    checks.append(masking.check_unbounded(iterated, enough))
+    return checks
