@@ -12,6 +12,9 @@ from garrison.robustness.attacks.attack import Outcome, Progress
 from garrison.robustness.attacks.minimum_norm import Search, slope
 from garrison.robustness.classifier import Classifier
 
+_BEYOND = 1e-4
+"""Logits to go beyond the boundary, without which steps near it shrink to nothing."""
+
 
 @dataclass(frozen=True)
 class DeepFool:
@@ -46,6 +49,7 @@ class DeepFool:
         search = Search(self.name, classifier, inputs, labels, self.norm, epsilons)
         rows = search.remaining()
         points = search.inputs.clone()
+        moved = torch.zeros_like(points)
         rivals: Tensor | None = None
         for step in range(self.steps):
             if not len(rows):
@@ -60,7 +64,8 @@ class DeepFool:
             if not open_.any():
                 break
             change = self._step(classifier, scores, current, labels[rows], rivals[rows])
-            points[rows] = classifier.clip(current.detach() + (1 + self.overshoot) * change)
+            moved[rows] += change
+            points[rows] = classifier.clip(search.inputs[rows] + (1 + self.overshoot) * moved[rows])
             search.gradients[rows] += rivals.shape[1]
             rows = rows[open_]
             if progress:
@@ -79,9 +84,10 @@ class DeepFool:
         change = torch.zeros_like(current)
         for which in range(rivals.shape[1]):
             way_up = slope(gaps[:, which], current)
-            gap = gaps[:, which].detach().abs()
-            # What is at a bound already cannot help by moving on.
-            way_up = way_up.masked_fill((way_up > 0) & (current >= high) | (way_up < 0) & (current <= low), 0.0)
+            gap = gaps[:, which].detach().abs() + _BEYOND
+            if self.norm == "linf":
+                # What is at a bound already cannot help by moving on; the others must go farther.
+                way_up = way_up.masked_fill((way_up > 0) & (current >= high) | (way_up < 0) & (current <= low), 0.0)
             flat = way_up.flatten(1)
             if self.norm == "l2":
                 steepness = flat.norm(dim=1)
