@@ -136,6 +136,14 @@ def _add_data(parser: Parser) -> None:
         help="a column that is no input; may be given several times",
     )
     add("--members", metavar="PATH", help="what the model was trained on, for membership inference")
+    add(
+        "--detector",
+        action="append",
+        default=[],
+        dest="detectors",
+        metavar="DIR",
+        help="measure this detector too, which garrison detect fit wrote; may be given several times",
+    )
     add("--attribute", default="", metavar="COLUMN", help="a column that the model should not tell of")
 
 
@@ -172,8 +180,8 @@ def _add_request(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="PART",
-        help="measure this part of the card; may be given several times: evasion, queries, corruptions, backdoor, "
-        "membership, extraction, inversion (default: all)",
+        help="measure this part of the card; may be given several times: evasion, queries, detection, corruptions, "
+        "backdoor, membership, extraction, inversion (default: all)",
     )
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same card (default: 0)")
     add(
@@ -401,6 +409,7 @@ def _request(arguments: "argparse.Namespace") -> "Request":
         samples=arguments.samples,
         parts=parts(arguments.only) if arguments.only else frozenset(PARTS),
         members=_data(arguments, arguments.members, None) if arguments.members else None,
+        detectors=tuple(arguments.detectors),
         attribute=arguments.attribute,
         constraints=arguments.constraints,
         seconds=arguments.time_limit,

@@ -1,5 +1,7 @@
 """A whole card: every part of it, what is left out and why, and what is handed out on the way."""
 
+from pathlib import Path
+
 import msgspec.structs
 import numpy as np
 import pytest
@@ -14,6 +16,8 @@ from garrison.core.robustness_card import Card, Model
 from garrison.robustness.budgets import parsed
 from garrison.robustness.classifier import Classifier, QueriesSpent, of_function, of_module
 from garrison.robustness.data import Data
+from garrison.robustness.detection.neighbours import Neighbours
+from garrison.robustness.detection.storing import Origin, store
 from garrison.robustness.evaluation.measuring import measure
 from garrison.robustness.evaluation.measuring_texts import measure_texts
 from garrison.robustness.evaluation.request import Request, parts
@@ -188,3 +192,36 @@ def test_texts_are_attacked_by_words() -> None:
 def test_what_makes_no_sense_is_refused(digits: Digits, digits_classifier: Classifier, request_of, says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError, match=says):
         measure(digits_classifier, images(digits), request_of(), described=MODEL)
+
+
+def test_a_stored_detector_is_measured_under_an_attack_that_knows_of_it(
+    digits: Digits, digits_network: nn.Module, tmp_path: Path
+) -> None:
+    classifier = of_module(digits_network, 10)
+    detector = Neighbours().fit(classifier, images(digits, train=True))
+    detector.calibrate(digits.test[:300], 0.05)
+    store(detector, str(tmp_path / "detector"), digits.test[:20].numpy(), Origin(model="digits", data="digits"))
+    data = Data(digits.test[300:].numpy(), digits.test_labels[300:].numpy(), "image", name="digits")
+    request = Request(
+        budgets=(parsed("linf:0.15"),),
+        effort="quick",
+        parts=parts(["detection"]),
+        detectors=(str(tmp_path / "detector"),),
+    )
+    card = measure(classifier, data, request, described=MODEL)
+    assert card.omitted == ()
+    rows = {one.attack.split()[0]: one for one in card.detection}
+    assert {"apgd-ce", "square", "detector-aware"} <= set(rows)
+    aware = rows["detector-aware"]
+    assert aware.adaptive
+    assert aware.evades_both is not None
+    assert rows["apgd-ce"].evades_both is not None
+    assert aware.evades_both.value >= rows["apgd-ce"].evades_both.value
+
+
+def test_a_directory_that_is_no_detector_is_an_omission_with_its_reason(
+    digits: Digits, digits_network: nn.Module, tmp_path: Path
+) -> None:
+    request = Request(budgets=LINF, effort="quick", parts=parts(["detection"]), detectors=(str(tmp_path),))
+    card = measure(of_module(digits_network, 10), images(digits), request, described=MODEL)
+    assert "detector.json" in card.omitted[0].why

@@ -9,7 +9,7 @@ from garrison.core.robustness_card import Budget
 from garrison.robustness.data import Data
 
 Effort = Literal["quick", "standard", "thorough"]
-Part = Literal["evasion", "queries", "corruptions", "backdoor", "membership", "extraction", "inversion"]
+Part = Literal["evasion", "queries", "detection", "corruptions", "backdoor", "membership", "extraction", "inversion"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -28,6 +28,8 @@ class Request:
     parts: frozenset[Part] = frozenset(PARTS)
     members: Data | None = None
     """What the model was trained on, for membership inference."""
+    detectors: tuple[str, ...] = ()
+    """Directories of stored detectors, to be measured too."""
     attribute: str = ""
     """A column of a table that the model should not tell of, for attribute inference."""
     constraints: str = ""

@@ -113,6 +113,8 @@ SMOOTH: dict[str, tuple[Any, ...]] = {
     ),
     "Shape of a part, Size": (MAP, "s = Shape<start=1, end=-1>(x) n = Size(s) c = Cast<to=1>(n) y = Mul(x, c)"),
     "Gather": (MAP, "i = Constant<value=int64[2,2]{0,-1,2,0}>() y = Gather<axis=1>(x, i)"),
+    "TopK": (ROWS, "k = Constant<value=int64[1]{2}>() y, i = TopK(x, k)"),
+    "TopK, the smallest": (ROWS, "k = Constant<value=int64[1]{2}>() y, i = TopK<axis=1, largest=0>(x, k)"),
     "GatherElements": (ROWS, "i = Constant<value=int64[2,1]{3,-1}>() y = GatherElements<axis=1>(x, i)"),
     "Slice": (
         MAP,

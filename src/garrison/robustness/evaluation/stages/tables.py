@@ -9,6 +9,7 @@ from garrison.robustness.data import Data
 from garrison.robustness.evaluation.stages.stage import Partial
 from garrison.robustness.evaluation.working import UNASKED, Working
 from garrison.robustness.tabular import constraints
+from garrison.robustness.tabular.drafting import draft
 from garrison.robustness.tabular.evasion import attack
 
 _PICTURES = 8
@@ -21,11 +22,11 @@ def applies(working: Working) -> str:
 def run(working: Working, partial: Partial) -> None:
     """Fill the card's evasion within constraints, with its curves, slices and pictures."""
     given = working.request.constraints
-    document = constraints.read(given) if given else constraints.parse("")
+    document = constraints.read(given) if given else constraints.parse(draft(working.data))
     if not given:
         working.notes.append(
-            "No constraints were given: every feature may change to anything within its range in the data, and each "
-            "change costs 1. Say with --constraints what an attacker really can change."
+            "No constraints were given: every feature may change within its range in the data, at a cost that goes "
+            "by how much it varies there. Say with --constraints what an attacker really can change."
         )
     rows = _rows(working.data, working.order.numpy())
     found = attack(
@@ -34,7 +35,8 @@ def run(working: Working, partial: Partial) -> None:
         constraints.Constraints(document, working.data),
         queries=working.plan.effort.table_queries,
         seed=working.request.seed,
-        progress=working.clock.within,
+        progress=working.clock.told,
+        deadline=working.clock.deadline(1.0),
     )
     results = found.results()
     working.add(

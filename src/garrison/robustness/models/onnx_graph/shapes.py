@@ -153,6 +153,11 @@ def _split(node: Node, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, 
     return tuple(torch.split(x, each, axis))
 
 
+def _top(node: Node, x: Tensor, count: Tensor) -> tuple[Tensor, ...]:
+    found = torch.topk(x, int(count), node.get("axis", -1), bool(node.get("largest", 1)), bool(node.get("sorted", 1)))
+    return found.values, found.indices
+
+
 def _range(node: Node, start: Tensor, end: Tensor, step: Tensor) -> Tensor:
     return torch.arange(start.item(), end.item(), step.item(), dtype=start.dtype)
 
@@ -196,6 +201,7 @@ SHAPES: dict[str, Operator] = {
     "Split": _split,
     "Squeeze": _squeezed,
     "Tile": lambda node, x, times: x.tile(times.tolist()),
+    "TopK": _top,
     "Transpose": _transposed,
     "Unsqueeze": _unsqueezed,
 }
