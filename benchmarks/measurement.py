@@ -5,6 +5,7 @@ import subprocess
 import time
 import tomllib
 import venv
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,19 @@ def peers(names: list[str] | None = None, file: Path = HERE / "peers.toml") -> l
     return [Peer(name, **values) for name, values in table.items() if not names or name in names]
 
 
-def prepare(requirements: list[str], folder: Path) -> Path:
-    """A virtual environment with the requirements; made once. Returns its folder of programs."""
+def prepare(requirements: list[str], folder: Path, without_dependencies: Sequence[str] = ()) -> Path:
+    """A virtual environment with the requirements; made once. Returns its folder of programs.
+
+    What is given `without_dependencies` is installed without what it asks for.
+    """
     programs = folder / "bin"
     if not (folder / "complete").exists():
         venv.create(folder, with_pip=True, clear=True)
         install = [str(programs / "python"), "-m", "pip", "install", "--quiet", *requirements]
         subprocess.run(install, check=True, cwd=HERE.parent)
+        if without_dependencies:
+            bare = [str(programs / "python"), "-m", "pip", "install", "--quiet", "--no-deps", *without_dependencies]
+            subprocess.run(bare, check=True, cwd=HERE.parent)
         (folder / "complete").touch()
     return programs
 
