@@ -23,6 +23,9 @@ from garrison.robustness.detection.detector import Detector, Progress, benign, f
 from garrison.robustness.detection.features import BEFORE_DENSE, Logits, Tapped, resolved
 from garrison.robustness.detection.mahalanobis import collected
 
+_LENGTH = 128
+"""Longer features are projected to so many numbers."""
+
 
 @dataclass(frozen=True)
 class Neighbours:
@@ -43,8 +46,21 @@ class Neighbours:
         if int(counts.min()) < self.k:
             raise UsageError(f"class {int(counts.argmin())} has {int(counts.min())} benign inputs, and k is {self.k}")
         tapped = Tapped(logits, layers)
-        features = [nn.functional.normalize(one, dim=1) for one in collected(tapped, kept)]
+        features = [_shortened(one, seed + index) for index, one in enumerate(collected(tapped, kept))]
         return fitted(self, Ratio(tapped, features, classes, classifier.classes, self.k), inputs, layers=layers)
+
+
+def _shortened(features: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
+    """Features (n, d) of length one, after a random projection (d, 128) where they are longer, and that projection.
+
+    Distances stay about as they are (Johnson and Lindenstrauss 1984), and the cost falls with the length.
+    """
+    projection = None
+    if features.shape[1] > _LENGTH:
+        random = torch.Generator().manual_seed(seed)
+        projection = (torch.randn(features.shape[1], _LENGTH, generator=random) / _LENGTH**0.5).to(features.device)
+        features = features @ projection
+    return nn.functional.normalize(features, dim=1), projection
 
 
 class Ratio(nn.Module):
@@ -52,21 +68,27 @@ class Ratio(nn.Module):
 
     membership: Tensor
 
-    def __init__(self, tapped: Tapped, features: list[Tensor], classes: Tensor, count: int, k: int) -> None:
+    def __init__(
+        self, tapped: Tapped, features: list[tuple[Tensor, Tensor | None]], classes: Tensor, count: int, k: int
+    ) -> None:
         super().__init__()
         self.tapped = tapped
         self.k = k
         self.register_buffer("membership", nn.functional.one_hot(classes, count).float().T.contiguous())
-        for index, one in enumerate(features):
-            self.register_buffer(f"references{index}", one.T.contiguous())
+        for index, (references, projection) in enumerate(features):
+            self.register_buffer(f"references{index}", references.T.contiguous())
+            self.register_buffer(f"projection{index}", projection)
 
     def forward(self, inputs: Tensor) -> Tensor:
         features, logits = self.tapped(inputs)
         same = self.membership[logits.argmax(1)]
-        ratios = [self._ratio(one, same, self.get_buffer(f"references{index}")) for index, one in enumerate(features)]
+        ratios = [self._ratio(one, same, index) for index, one in enumerate(features)]
         return torch.stack(ratios).mean(0)
 
-    def _ratio(self, features: Tensor, same: Tensor, references: Tensor) -> Tensor:
+    def _ratio(self, features: Tensor, same: Tensor, index: int) -> Tensor:
+        references, projection = self.get_buffer(f"references{index}"), getattr(self, f"projection{index}")
+        if projection is not None:
+            features = features @ projection
         squares = (2 - 2 * nn.functional.normalize(features, dim=1) @ references).clamp(min=1e-6)
         # Four is the largest square of a distance there is: what is not meant is put beyond it.
         near = (squares + 8 * (1 - same)).topk(self.k, 1, largest=False).values[:, -1]
