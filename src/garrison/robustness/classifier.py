@@ -55,6 +55,16 @@ class Classifier:
         low, high = (torch.as_tensor(bound, dtype=inputs.dtype).to(inputs.device) for bound in (self.low, self.high))
         return inputs.clamp(low, high)
 
+    def logits(self, scores: Tensor) -> Tensor:
+        """Scores (n, classes) of this model as logits. Of probabilities their logarithms: logits up to a constant.
+
+        The smallest normal number stands for probabilities below it, whose logarithm or its slope would not be finite.
+        Such a class has no gradient: a model that is sure beyond that hides it, and no loss brings it back.
+        """
+        if self.outputs == "probabilities":
+            return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
+        return scores
+
     def soft(self, scores: Tensor) -> Tensor:
         """Probabilities (n, classes) of scores of this model."""
         return scores.softmax(1) if self.outputs == "logits" else scores

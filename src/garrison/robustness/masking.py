@@ -14,8 +14,7 @@ from torch import Tensor
 
 from garrison.core.robustness_card import Check, Norm, Rate
 from garrison.robustness.attacks.attack import Outcome, generator
-from garrison.robustness.attacks.losses import logits, margin
-from garrison.robustness.attacks.minimum_norm import slope
+from garrison.robustness.attacks.losses import margin, slope
 from garrison.robustness.classifier import Classifier
 
 NOTABLE = 0.01
@@ -132,7 +131,7 @@ def check_zero_gradients(classifier: Classifier, inputs: Tensor, labels: Tensor)
     if not classifier.differentiable:
         return _no_gradients("zero-gradients")
     free = inputs.detach().clone().requires_grad_()
-    scores = logits(classifier, classifier(free))
+    scores = classifier.logits(classifier(free))
     right = scores.argmax(1) == labels
     if not right.any():
         return _nothing_right("zero-gradients")
@@ -161,7 +160,7 @@ def check_loss_increases(classifier: Classifier, inputs: Tensor, labels: Tensor,
     if not classifier.differentiable:
         return _no_gradients("loss-increases")
     free = inputs.detach().clone().requires_grad_()
-    scores = logits(classifier, classifier(free))
+    scores = classifier.logits(classifier(free))
     gain = margin(scores, labels)
     up = slope(gain, free)
     usable = (scores.argmax(1) == labels) & up.isfinite().flatten(1).all(1) & (up != 0).flatten(1).any(1)
@@ -172,7 +171,7 @@ def check_loss_increases(classifier: Classifier, inputs: Tensor, labels: Tensor,
     step = torch.where(span.isfinite(), span, 1.0) * _SMALL_STEP
     noise = torch.randn(start.shape, generator=generator(seed, inputs.device), device=inputs.device)
     along, aside = (
-        margin(logits(classifier, classifier.scores(classifier.clip(start + step * way.sign()))), labels[usable]) - gain
+        margin(classifier.logits(classifier.scores(classifier.clip(start + step * way.sign()))), labels[usable]) - gain
         for way in (up[usable], noise)
     )
     rises = _share(along > 0)

@@ -9,11 +9,9 @@ from torch import nn
 
 from garrison.core.errors import UsageError
 from garrison.robustness.attacks.carlini_wagner import CarliniWagner
-from garrison.robustness.attacks.conformance import check_attack
 from garrison.robustness.attacks.losses import margin
 from garrison.robustness.classifier import Classifier, of_module
 from garrison.robustness.distances import distance
-from tests.robustness.attacks.support import BUDGETS
 from tests.robustness.attacks.test_deepfool import exact, linear
 from tests.robustness.conftest import Digits
 
@@ -63,10 +61,6 @@ def test_within_the_bounds_and_the_same_each_time(digits_classifier: Classifier,
     assert torch.equal(first.adversarial, second.adversarial)
     assert bool((first.adversarial >= 0).all() and (first.adversarial <= 1).all())
     assert torch.equal(digits_classifier.labels(first.adversarial[1]) != labels, first.success[1])
-
-
-def test_it_is_an_attack() -> None:
-    check_attack(CarliniWagner(searches=3, steps=40), epsilons=BUDGETS["l2"])
 
 
 def test_an_input_without_bounds_is_refused() -> None:

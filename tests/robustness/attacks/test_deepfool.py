@@ -8,11 +8,9 @@ import torch
 from torch import nn
 
 from garrison.core.errors import UsageError
-from garrison.robustness.attacks.conformance import check_attack
 from garrison.robustness.attacks.deepfool import DeepFool
 from garrison.robustness.classifier import Classifier, of_function, of_module
 from garrison.robustness.distances import distance
-from tests.robustness.attacks.support import BUDGETS
 from tests.robustness.conftest import Digits
 
 
@@ -82,11 +80,6 @@ def test_it_is_as_near_as_foolbox(
     assert ours.success[0].all() and fooled.all()
     apart = [distance(norm, found - digits.test[:100]).median() for found in (ours.adversarial[0], theirs)]
     assert apart[0] <= apart[1] * 1.02
-
-
-@pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_it_is_an_attack(norm: Literal["l2", "linf"]) -> None:
-    check_attack(DeepFool(norm=norm), epsilons=BUDGETS[norm])
 
 
 def test_a_model_without_gradients_is_refused(digits: Digits) -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from garrison.core.robustness_card import Norm
-from garrison.robustness.attacks.conformance import check_attack
 from garrison.robustness.attacks.fab import FAB, FABT
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.distances import distance
@@ -12,12 +11,6 @@ from ..conftest import Digits
 from .support import BUDGETS, linear_world
 
 CONVEX = ("linf", "l2", "l1")
-
-
-@pytest.mark.parametrize("attack", [FAB, FABT])
-@pytest.mark.parametrize("norm", CONVEX)
-def test_it_conforms(attack: type[FAB | FABT], norm: Norm) -> None:
-    check_attack(attack(norm=norm, steps=20, restarts=2), epsilons=BUDGETS[norm])
 
 
 @pytest.mark.parametrize("attack", [FAB, FABT])

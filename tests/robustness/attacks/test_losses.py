@@ -8,7 +8,6 @@ from garrison.robustness.attacks.losses import (
     Loss,
     difference_of_logits_ratio,
     log_odds,
-    logits,
     loss,
     margin,
     targeted_difference_of_logits_ratio,
@@ -68,7 +67,7 @@ def test_targeted_ratio_with_few_classes_still_pulls_to_the_target(classes: int)
 def test_probabilities_give_the_directions_of_their_logits() -> None:
     raw = torch.tensor([[30.0, 0.0, -5.0]], requires_grad=True)
     classifier = Classifier(lambda inputs: inputs.softmax(1), 3, outputs="probabilities")
-    log_odds(logits(classifier, classifier(raw)), torch.tensor([0])).sum().backward()
+    log_odds(classifier.logits(classifier(raw)), torch.tensor([0])).sum().backward()
     expected = torch.tensor([30.0, 0.0, -5.0], requires_grad=True)
     log_odds(expected[None], torch.tensor([0])).sum().backward()
     assert raw.grad is not None and expected.grad is not None
@@ -78,6 +77,6 @@ def test_probabilities_give_the_directions_of_their_logits() -> None:
 def test_probabilities_of_nothing_stay_finite() -> None:
     given = torch.tensor([[1.0, 0.0, 1e-42]], requires_grad=True)
     classifier = Classifier(lambda inputs: inputs, 3, outputs="probabilities")
-    value = log_odds(logits(classifier, given), torch.tensor([0]))
+    value = log_odds(classifier.logits(given), torch.tensor([0]))
     value.sum().backward()
     assert value.isfinite().all() and given.grad is not None and given.grad.isfinite().all()

@@ -16,11 +16,6 @@ from ..conftest import Digits
 from .support import BUDGETS, linear_world
 
 
-@pytest.mark.parametrize("norm", BUDGETS)
-def test_it_conforms(norm: Norm) -> None:
-    check_attack(PGD(norm=norm, steps=15, restarts=2), epsilons=BUDGETS[norm])
-
-
 @pytest.mark.parametrize("loss", ["ce", "dlr", "margin"])
 def test_it_conforms_with_each_loss(loss: Loss) -> None:
     check_attack(PGD(steps=10, loss=loss), epsilons=BUDGETS["linf"])

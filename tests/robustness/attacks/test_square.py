@@ -166,12 +166,6 @@ def test_decisions_only_are_refused(digits: Digits) -> None:
         Square()(classifier, digits.test[:2], digits.test_labels[:2], [0.1], seed=0)
 
 
-@pytest.mark.parametrize("epsilons", [[], [0.2, 0.1], [-0.1]])
-def test_budgets_out_of_order_are_refused(epsilons: list[float], digits_classifier: Classifier, digits: Digits) -> None:
-    with pytest.raises(UsageError, match="ascending"):
-        Square()(digits_classifier, digits.test[:2], digits.test_labels[:2], epsilons, seed=0)
-
-
 def test_scores_that_are_no_numbers_are_said(digits: Digits) -> None:
     classifier = Classifier(lambda points: torch.full((len(points), 10), torch.nan), 10, name="broken.onnx")
     with pytest.raises(GarrisonError, match=r"broken\.onnx.*NaN"):

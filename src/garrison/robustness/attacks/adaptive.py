@@ -21,7 +21,7 @@ from torch import Tensor
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Access, Norm
 from garrison.robustness.attacks.attack import Attack, Outcome, Progress
-from garrison.robustness.attacks.losses import logits
+from garrison.robustness.attacks.checked import check
 from garrison.robustness.classifier import Classifier
 
 
@@ -74,9 +74,9 @@ def with_gradients_of(classifier: Classifier, substitute: Classifier) -> Classif
         raise UsageError(f"the substitute must be differentiable and have {classifier.classes} classes")
 
     def forward(inputs: Tensor) -> Tensor:
-        real = logits(classifier, classifier.scores(inputs))
+        real = classifier.logits(classifier.scores(inputs))
         if torch.is_grad_enabled() and inputs.requires_grad:
-            return substituted(real, logits(substitute, substitute(inputs)))
+            return substituted(real, substitute.logits(substitute(inputs)))
         return real
 
     return _derived(classifier, forward, differentiable=True, outputs="logits")
@@ -134,7 +134,7 @@ def evading(
     """
 
     def forward(inputs: Tensor) -> Tensor:
-        scores = logits(classifier, classifier(inputs))
+        scores = classifier.logits(classifier(inputs))
         beyond = (detector(inputs).reshape(len(scores)) - threshold) * weight
         own = scores[:, label].maximum(scores.amax(1) + beyond)
         column = torch.arange(scores.shape[1], device=scores.device) == label
@@ -159,6 +159,10 @@ class DetectorAware:
     name: ClassVar[str] = "detector-aware"
 
     @property
+    def norms(self) -> tuple[Norm, ...]:
+        return self.attack.norms
+
+    @property
     def norm(self) -> Norm:
         return self.attack.norm
 
@@ -177,20 +181,21 @@ class DetectorAware:
         progress: Progress | None = None,
     ) -> Outcome:
         """See `Attack`."""
-        whole: Outcome | None = None
+        budgets = tuple(sorted(set(epsilons)))
+        check(self.name, self.access, classifier, inputs, labels, budgets)
+        whole = _empty(budgets, inputs)
         present = sorted(set(labels.tolist()))
         for which, label in enumerate(present):
             rows = (labels == label).nonzero().squeeze(1)
             aware = evading(classifier, self.detector, self.threshold, label, weight=self.weight)
             part = self.attack(aware, inputs[rows], labels[rows], epsilons, seed=seed)
-            whole = whole or _empty(part.epsilons, inputs)
             for field in ("adversarial", "success", "found_after"):
                 getattr(whole, field)[:, rows] = getattr(part, field)
             whole.queries[rows], whole.gradients[rows] = part.queries, part.gradients
             whole.incomplete = whole.incomplete or part.incomplete
             if progress:
                 progress((which + 1) / len(present))
-        return whole or _empty(tuple(sorted(epsilons)), inputs)
+        return whole
 
 
 def _empty(epsilons: tuple[float, ...], inputs: Tensor) -> Outcome:

@@ -130,14 +130,14 @@ class APGDT(_AutoPGD):
 
 def _untargeted(kind: losses.Loss, batch: Batch) -> Climbed:
     def climbed(scores: Tensor, rows: Tensor) -> Tensor:
-        return losses.loss(kind, losses.logits(batch.classifier, scores), batch.labels[rows])
+        return losses.loss(kind, batch.classifier.logits(scores), batch.labels[rows])
 
     return climbed
 
 
 def _targeted(targets: Tensor, batch: Batch) -> Climbed:
     def climbed(scores: Tensor, rows: Tensor) -> Tensor:
-        logits = losses.logits(batch.classifier, scores)
+        logits = batch.classifier.logits(scores)
         return losses.targeted_difference_of_logits_ratio(logits, batch.labels[rows], targets[rows])
 
     return climbed

@@ -36,6 +36,17 @@ class Outcome:
     incomplete: str = ""
     """Why not all was tried."""
 
+    def to(self, device: torch.device) -> "Outcome":
+        """The same, on a device."""
+        return dataclasses.replace(
+            self,
+            adversarial=self.adversarial.to(device),
+            success=self.success.to(device),
+            queries=self.queries.to(device),
+            gradients=self.gradients.to(device),
+            found_after=self.found_after.to(device),
+        )
+
 
 @runtime_checkable
 class Attack(Protocol):
@@ -44,6 +55,8 @@ class Attack(Protocol):
     name: ClassVar[str]
     access: ClassVar[Access]
     """What it needs of the model."""
+    norms: ClassVar[tuple[Norm, ...]]
+    """Those that it attacks in."""
 
     @property
     def norm(self) -> Norm:
@@ -59,7 +72,7 @@ class Attack(Protocol):
         seed: int,
         progress: Progress | None = None,
     ) -> Outcome:
-        """Attack `inputs` (n, *shape) with their true `labels` (n,), under each of `epsilons`.
+        """Attack `inputs` (n, *shape) with their true `labels` (n,), under each of `epsilons`, in whatever order.
 
         Inputs that are misclassified already succeed unchanged. An input that was found under a budget is not
         attacked any more under larger ones. The same seed gives the same outcome; global random state is neither

@@ -3,8 +3,6 @@
 They are meant to be run one after the other, each on the inputs that are still robust.
 """
 
-from typing import Literal
-
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Norm
 from garrison.robustness.attacks.apgd import APGDCE, APGDDLR, APGDT
@@ -25,12 +23,12 @@ def standard(norm: Norm, classes: int, *, steps: int = 100, queries: int = 5000)
     Between two classes the targeted loss is the cross-entropy over again, and APGD-T is left out. Raises `UsageError`
     for L0, which it does not have.
     """
-    known = _known(norm)
+    _check(norm)
     targets = min(MOST_TARGETS, classes - 1)
     ce = APGDCE(norm=norm, steps=steps, restarts=L1_RESTARTS if norm == "l1" else 1)
     targeted = APGDT(norm=norm, steps=steps, targets=min(L1_TARGETS, targets) if norm == "l1" else targets)
     boundary = FABT(norm=norm, steps=steps, targets=targets)
-    square = Square(norm=known, queries=queries)
+    square = Square(norm=norm, queries=queries)
     return (ce, targeted, boundary, square) if classes > 2 else (ce, boundary, square)
 
 
@@ -39,12 +37,11 @@ def randomised(norm: Norm, classes: int, *, steps: int = 100) -> tuple[Attack, .
 
     Between two classes both losses are the same, and APGD-DLR is left out. Raises `UsageError` for L0.
     """
-    _known(norm)
+    _check(norm)
     ce = APGDCE(norm=norm, steps=steps, samples=SAMPLES)
     return (ce, APGDDLR(norm=norm, steps=steps, samples=SAMPLES)) if classes > 2 else (ce,)
 
 
-def _known(norm: Norm) -> Literal["linf", "l2", "l1"]:
+def _check(norm: Norm) -> None:
     if norm == "l0":
         raise UsageError("AutoAttack has no L0; attack with PGD in L0, or in L1, which is near")
-    return norm

@@ -1,6 +1,5 @@
 """Carlini and Wagner's attack: the smallest l2 change, by gradient descent in a space that has no bounds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +8,9 @@ from torch import Tensor
 
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Access, Norm
-from garrison.robustness.attacks.attack import Outcome, Progress
-from garrison.robustness.attacks.losses import margin
-from garrison.robustness.attacks.minimum_norm import Search, slope
-from garrison.robustness.classifier import Classifier
+from garrison.robustness.attacks.attack import Progress
+from garrison.robustness.attacks.losses import margin, slope
+from garrison.robustness.attacks.minimum_norm import Search, SearchAttack
 
 _INSIDE = 1 - 1e-3
 """How near to a bound an input starts. At the bound itself its hyperbolic arctangent is infinite, and very near to it
@@ -29,7 +27,7 @@ _PROGRESS = 1e-4
 
 
 @dataclass(frozen=True)
-class CarliniWagner:
+class CarliniWagner(SearchAttack):
     """N. Carlini, D. Wagner, Towards evaluating the robustness of neural networks, 2017, section V.A (l2).
 
     The objective is ||x' - x||² + c · max(margin of the label, -confidence), with x' in tanh space so that it never
@@ -37,6 +35,12 @@ class CarliniWagner:
     Other than there, each search starts from the best of those before it, Adam's step falls towards the end, and what
     is found is drawn back along the straight line to the input as far as it stays wrong.
     """
+
+    name: ClassVar[str] = "carlini-wagner"
+    access: ClassVar[Access] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = ("l2",)
+    norm: ClassVar[Norm] = "l2"
+    may_be_zero: ClassVar[tuple[str, ...]] = ("confidence", "halvings")
 
     searches: int = 6
     """Values of c for each input."""
@@ -50,31 +54,15 @@ class CarliniWagner:
     """By how much another class must beat the label to count, in logits."""
     halvings: int = 10
 
-    name: ClassVar[str] = "carlini-wagner"
-    access: ClassVar[Access] = "gradients"
-
-    @property
-    def norm(self) -> Norm:
-        return "l2"
-
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`. Nothing in it is random. Raises `UsageError` for what it can't attack."""
+    def _search(self, search: Search, seed: int, progress: Progress) -> None:
+        """Nothing in it is random. Raises `UsageError` for inputs without bounds."""
+        classifier, inputs, labels = search.classifier, search.inputs, search.labels
         low, high = (
             torch.as_tensor(bound, dtype=inputs.dtype, device=inputs.device)
             for bound in (classifier.low, classifier.high)
         )
         if not (low.isfinite().all() and high.isfinite().all()):
             raise UsageError(f"{self.name} needs inputs with bounds; give the classifier a finite low and high")
-        search = Search(self.name, classifier, inputs, labels, self.norm, epsilons)
         rows = search.remaining()
         constant = torch.full((len(labels),), self.constant, device=labels.device)
         least = torch.zeros_like(constant)
@@ -87,12 +75,9 @@ class CarliniWagner:
             most[rows] = torch.where(found, tried.minimum(most[rows]), most[rows])
             least[rows] = torch.where(found, least[rows], tried.maximum(least[rows]))
             constant[rows] = torch.where(most[rows].isinf(), tried * 10, (least[rows] + most[rows]) / 2)
-            if progress:
-                progress((which + 1) / (self.searches + 1))
+            progress((which + 1) / (self.searches + 1))
         search.shrink(self.halvings, self.confidence)
-        if progress:
-            progress(1.0)
-        return search.outcome()
+        progress(1.0)
 
     def _descend(self, search: Search, rows: Tensor, constant: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Whether (k,) anything adversarial was met on the way down with this `constant` (k,)."""

@@ -55,10 +55,10 @@ def check_attack(attack: Attack, *, epsilons: Sequence[float], world: World | No
     assert len(budgets) > 1, "give two budgets or more"
     outcome = _attacked(attack, world, budgets)
     _check_outcome(attack, world, budgets, outcome)
-    again = _attacked(attack, world, budgets)
+    again = _attacked(attack, world, budgets[::-1])
     _hold(
         torch.equal(outcome.adversarial, again.adversarial) and torch.equal(outcome.queries, again.queries),
-        "the same seed gives another outcome",
+        "the same seed gives another outcome, or the order of budgets does",
     )
     _check_bounds_of_features(attack, world, budgets)
     _check_sizes(attack, world, budgets)
@@ -85,6 +85,7 @@ def _attacked(attack: Attack, world: World, epsilons: Sequence[float]) -> Outcom
 def _check_outcome(attack: Attack, world: World, epsilons: tuple[float, ...], outcome: Outcome) -> None:
     classifier, inputs, labels = world.classifier, world.inputs, world.labels
     count = len(inputs)
+    _hold(attack.norm in attack.norms, f"{attack.norm} is none of its norms")
     _hold(outcome.epsilons == epsilons, f"epsilons are {outcome.epsilons}, not {epsilons}")
     shape = (len(epsilons), count)
     _hold(outcome.adversarial.shape == (*shape, *inputs.shape[1:]), f"adversarial is {outcome.adversarial.shape}")
@@ -145,9 +146,16 @@ def _check_refusals(attack: Attack, world: World, epsilons: tuple[float, ...]) -
     cases: dict[str, tuple[Tensor, Tensor, Sequence[float]]] = {
         "NaN in the inputs": (holed, world.labels, epsilons),
         "a label beyond the classes": (world.inputs, world.labels + world.classifier.classes, epsilons),
+        "a negative label": (world.inputs, world.labels - world.classifier.classes, epsilons),
+        "inputs beyond the bounds": (
+            world.inputs + world.classifier.high - world.classifier.low,
+            world.labels,
+            epsilons,
+        ),
         "fewer labels than inputs": (world.inputs, world.labels[1:], epsilons),
         "no budget": (world.inputs, world.labels, ()),
         "a negative budget": (world.inputs, world.labels, (-1.0,)),
+        "a budget without end": (world.inputs, world.labels, (torch.inf,)),
     }
     for case, (inputs, labels, budgets) in cases.items():
 

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from garrison.robustness.attacks.geometry import per_input
 from garrison.robustness.attacks.ledger import Ledger
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.distances import distance
@@ -12,11 +13,6 @@ from garrison.robustness.distances import distance
 Start = Literal["data", "noise"]
 
 _TRIES = 100
-
-
-def wide(values: Tensor, like: Tensor) -> Tensor:
-    """One value (k,) for each point (k, *shape), to be combined with points."""
-    return values.view(-1, *[1] * (like.ndim - 1))
 
 
 def starts(
@@ -83,16 +79,16 @@ def to_boundary(ledger: Ledger, points: Tensor, which: Tensor, moved: Tensor, pr
         low = torch.where(asked & ~found, middle, low)
     # What was not moved at all stays as it is, to the bit.
     nearer = _between(ledger, inputs, points, high, length)
-    return torch.where(wide(high < 1, points), nearer, points)
+    return torch.where(per_input(high < 1, points), nearer, points)
 
 
 def _between(ledger: Ledger, inputs: Tensor, points: Tensor, share: Tensor, length: Tensor) -> Tensor:
     """Points at a share (k,) of the way; of linf, no feature further away than that share of the distance."""
     if ledger.norm == "linf":
-        most = wide(share * length, points)
+        most = per_input(share * length, points)
         between = torch.minimum(torch.maximum(points, inputs - most), inputs + most)
     else:
-        between = inputs + wide(share, points) * (points - inputs)
+        between = inputs + per_input(share, points) * (points - inputs)
     return ledger.classifier.clip(between)
 
 

@@ -1,15 +1,16 @@
 """DeepFool: step to the nearest boundary of the linearised model, again and again."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from garrison.core.robustness_card import Access
-from garrison.robustness.attacks.attack import Outcome, Progress
-from garrison.robustness.attacks.minimum_norm import Search, slope
+from garrison.core.robustness_card import Access, Norm
+from garrison.robustness.attacks.attack import Progress
+from garrison.robustness.attacks.geometry import TINY, per_input
+from garrison.robustness.attacks.losses import slope
+from garrison.robustness.attacks.minimum_norm import Search, SearchAttack
 from garrison.robustness.classifier import Classifier
 
 _BEYOND = 1e-4
@@ -17,14 +18,19 @@ _BEYOND = 1e-4
 
 
 @dataclass(frozen=True)
-class DeepFool:
+class DeepFool(SearchAttack):
     """S.-M. Moosavi-Dezfooli, A. Fawzi, P. Frossard, DeepFool, 2016, algorithm 2 and section 3.3.
 
     What it finds is drawn back along the straight line to the input as far as it stays wrong. For a linear model
     and within the bounds, the result is the smallest change there is, to a thousandth.
     """
 
-    norm: Literal["l2", "linf"] = "l2"
+    name: ClassVar[str] = "deepfool"
+    access: ClassVar[Access] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
+    may_be_zero: ClassVar[tuple[str, ...]] = ("overshoot", "halvings")
+
+    norm: Norm = "l2"
     steps: int = 50
     candidates: int = 10
     """Classes to look at: those with the highest scores for the original input."""
@@ -32,21 +38,9 @@ class DeepFool:
     """By which share each step goes beyond the linearised boundary."""
     halvings: int = 10
 
-    name: ClassVar[str] = "deepfool"
-    access: ClassVar[Access] = "gradients"
-
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`. Nothing in it is random. Raises `UsageError` for what it can't attack."""
-        search = Search(self.name, classifier, inputs, labels, self.norm, epsilons)
+    def _search(self, search: Search, seed: int, progress: Progress) -> None:
+        """Nothing in it is random."""
+        classifier, labels = search.classifier, search.labels
         rows = search.remaining()
         points = search.inputs.clone()
         moved = torch.zeros_like(points)
@@ -68,12 +62,9 @@ class DeepFool:
             points[rows] = classifier.clip(search.inputs[rows] + (1 + self.overshoot) * moved[rows])
             search.gradients[rows] += rivals.shape[1]
             rows = rows[open_]
-            if progress:
-                progress((step + 1) / (self.steps + self.halvings))
+            progress((step + 1) / (self.steps + self.halvings))
         search.shrink(self.halvings)
-        if progress:
-            progress(1.0)
-        return search.outcome()
+        progress(1.0)
 
     def _step(self, classifier: Classifier, scores: Tensor, current: Tensor, labels: Tensor, rivals: Tensor) -> Tensor:
         """The smallest change (n, *shape) that, were the model linear here, would reach one of `rivals` (n, k)."""
@@ -91,20 +82,15 @@ class DeepFool:
             flat = way_up.flatten(1)
             if self.norm == "l2":
                 steepness = flat.norm(dim=1)
-                direction = way_up / _column(steepness.clamp_min(1e-12), current)
+                direction = way_up / per_input(steepness.clamp_min(TINY), current)
             else:
                 steepness = flat.abs().sum(1)
                 direction = way_up.sign()
             # Where the model is flat there is no way to this class.
-            way = torch.where(steepness > 0, gap / steepness.clamp_min(1e-12), torch.inf)
+            way = torch.where(steepness > 0, gap / steepness.clamp_min(TINY), torch.inf)
             nearer = way < best
             best = torch.where(nearer, way, best)
             change = torch.where(
-                _column(nearer, current), direction * _column(way.nan_to_num(posinf=0.0), current), change
+                per_input(nearer, current), direction * per_input(way.nan_to_num(posinf=0.0), current), change
             )
         return change
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    """Values (n,) that broadcast against `like` (n, *shape)."""
-    return values.view(-1, *[1] * (like.dim() - 1))

@@ -9,13 +9,11 @@ import torch
 from torch import Tensor
 
 from garrison.core.robustness_card import Norm
-from garrison.robustness.attacks import losses
 from garrison.robustness.attacks.attack import Progress
-from garrison.robustness.attacks.geometry import Room, onto_hyperplane, per_input, random_start
+from garrison.robustness.attacks.geometry import TINY, Room, onto_hyperplane, per_input, random_start
 from garrison.robustness.attacks.gradient import Batch, Climbed, GradientAttack
 from garrison.robustness.distances import distance
 
-TINY = 1e-12
 SHORTEST = 1e-8
 """Stands for the length of a step that is none."""
 
@@ -111,7 +109,7 @@ class FAB(_Boundary):
         def ahead(scores: Tensor, rows: Tensor) -> Tensor:
             labels = batch.labels[rows, None]
             others = (classes + (classes >= labels))[:, :-1]
-            logits = losses.logits(batch.classifier, scores)
+            logits = batch.classifier.logits(scores)
             return logits.gather(1, others) - logits.gather(1, labels)
 
         return [ahead]
@@ -132,7 +130,7 @@ class FABT(_Boundary):
 
 def _towards(batch: Batch, targets: Tensor) -> Climbed:
     def ahead(scores: Tensor, rows: Tensor) -> Tensor:
-        logits = losses.logits(batch.classifier, scores)
+        logits = batch.classifier.logits(scores)
         return logits.gather(1, targets[rows, None]) - logits.gather(1, batch.labels[rows, None])
 
     return ahead

@@ -1,17 +1,17 @@
 """What the attacks by gradients have in common: batches, counts, and the record of what was found."""
 
 import dataclasses
-import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.errors import GarrisonError
 from garrison.core.robustness_card import Access, Norm
 from garrison.robustness.attacks.attack import TOLERANCE, Outcome, Progress, generator
+from garrison.robustness.attacks.checked import CheckedAttack
 from garrison.robustness.attacks.geometry import room
 from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.distances import distance
@@ -134,10 +134,9 @@ def _mean(answers: Sequence[Tensor]) -> Tensor:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class GradientAttack(ABC):
+class GradientAttack(CheckedAttack):
     """An attack that follows gradients, in batches."""
 
-    name: ClassVar[str]
     access: ClassVar[Access] = "gradients"
     norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2", "l1")
 
@@ -145,39 +144,24 @@ class GradientAttack(ABC):
     batch: int = 250
     """Inputs that are attacked at once."""
 
-    def __post_init__(self) -> None:
-        if self.norm not in self.norms:
-            raise UsageError(f"{self.name} attacks in {', '.join(self.norms)}, not in {self.norm}")
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not 0 < value < math.inf:
-                raise UsageError(f"{self.name}: {field.name} is {value}; it must be above 0")
-
-    def __call__(
+    def _attacked(
         self,
         classifier: Classifier,
         inputs: Tensor,
         labels: Tensor,
-        epsilons: Sequence[float],
-        *,
+        epsilons: tuple[float, ...],
         seed: int,
-        progress: Progress | None = None,
+        progress: Progress,
     ) -> Outcome:
-        """As `Attack` says. Raises `UsageError` for inputs, labels, budgets or a model that it can't attack."""
-        budgets = tuple(sorted(set(epsilons)))
-        check(self.name, classifier, inputs, labels, budgets)
         noise = generator(seed, classifier.device)
-        moved = inputs.detach().to(classifier.device, torch.float32)
-        labels = labels.to(classifier.device, torch.int64)
         starts = range(0, max(1, len(inputs)), self.batch)
         batches, spent = [], ""
         for index, start in enumerate(starts):
             some = slice(start, start + self.batch)
-            batch = Batch(classifier, moved[some], labels[some], self.norm, budgets)
+            batch = Batch(classifier, inputs[some], labels[some], self.norm, epsilons)
 
             def told(share: float, index: int = index) -> None:
-                if progress is not None:
-                    progress((index + share) / len(starts))
+                progress((index + share) / len(starts))
 
             batches.append(batch)
             if not len(batch.inputs) or spent:
@@ -188,37 +172,17 @@ class GradientAttack(ABC):
             except QueriesSpent as reason:
                 spent = str(reason)
             told(1)
-        length = torch.cat([batch.length for batch in batches], 1).to(inputs.device)
+        length = torch.cat([batch.length for batch in batches], 1)
         return Outcome(
-            budgets,
-            torch.cat([batch.adversarial for batch in batches], 1).to(inputs.device),
+            epsilons,
+            torch.cat([batch.adversarial for batch in batches], 1),
             length.isfinite(),
-            torch.cat([batch.queries for batch in batches]).to(inputs.device),
-            torch.cat([batch.gradients for batch in batches]).to(inputs.device),
-            torch.cat([batch.found_after for batch in batches], 1).to(inputs.device),
+            torch.cat([batch.queries for batch in batches]),
+            torch.cat([batch.gradients for batch in batches]),
+            torch.cat([batch.found_after for batch in batches], 1),
             spent,
         )
 
     @abstractmethod
     def _attack(self, batch: Batch, noise: torch.Generator, progress: Progress) -> None:
         """Have the model look at points until those inputs are found that can be."""
-
-
-def check(name: str, classifier: Classifier, inputs: Tensor, labels: Tensor, epsilons: Sequence[float]) -> None:
-    """Raise `UsageError` for what an attack by gradients can't attack."""
-    if not classifier.differentiable or classifier.outputs == "labels":
-        raise UsageError(f"{name} needs gradients, and the model gives none: attack it through its scores or labels")
-    if classifier.classes < 2:
-        raise UsageError(f"{name} needs a model of two classes or more")
-    if not epsilons or not all(0 <= epsilon < math.inf for epsilon in epsilons):
-        raise UsageError(f"{name} needs budgets, each a finite number of 0 or more, not {list(epsilons)}")
-    if not inputs.is_floating_point() or inputs.dim() < 2:
-        raise UsageError(f"inputs are {inputs.dtype} {tuple(inputs.shape)}; give floats of shape (n, ...)")
-    if labels.shape != inputs.shape[:1] or labels.is_floating_point():
-        raise UsageError(f"labels are {labels.dtype} {tuple(labels.shape)}; give integers of shape ({len(inputs)},)")
-    if not bool(inputs.isfinite().all()):
-        raise UsageError("inputs hold NaN or infinity: remove those rows, or fill them in")
-    if not bool((classifier.clip(inputs) - inputs).abs().le(1e-6).all()):
-        raise UsageError("inputs leave the bounds of the model: give the bounds that its inputs have, or scale them")
-    if not bool(((labels >= 0) & (labels < classifier.classes)).all()):
-        raise UsageError(f"labels are not all from 0 to {classifier.classes - 1}")

@@ -1,18 +1,18 @@
 """HopSkipJump (Chen et al. 2020): along the boundary by decisions alone, with estimates of its direction."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from garrison.core.robustness_card import Access
-from garrison.robustness.attacks.attack import Outcome, Progress, generator
-from garrison.robustness.attacks.decisions import Start, starts, to_boundary, wide, wrong
+from garrison.core.robustness_card import Access, Norm
+from garrison.robustness.attacks.attack import Progress
+from garrison.robustness.attacks.black_box import BlackBoxAttack
+from garrison.robustness.attacks.decisions import Start, starts, to_boundary, wrong
+from garrison.robustness.attacks.geometry import TINY, per_input
 from garrison.robustness.attacks.ledger import Ledger
-from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.distances import distance
 
 _PROBES = 1 << 24
@@ -22,7 +22,7 @@ _HALVINGS = 12
 
 
 @dataclass(frozen=True)
-class HopSkipJump:
+class HopSkipJump(BlackBoxAttack):
     """Walk towards the input along the boundary (Chen et al. 2020, algorithm 2).
 
     Each round goes to the boundary by bisection, estimates its normal from the decisions at random points around
@@ -32,8 +32,9 @@ class HopSkipJump:
 
     name: ClassVar[str] = "hop-skip-jump"
     access: ClassVar[Access] = "labels"
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
 
-    norm: Literal["linf", "l2"] = "l2"
+    norm: Norm = "l2"
     queries: int = 1000
     """For one input, at most."""
     start: Start = "data"
@@ -44,26 +45,9 @@ class HopSkipJump:
     """Of the bisection, and of the distance to probe at, both against the distance to the input, by the square root
     of the dimensions (of linf: by the dimensions)."""
 
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`."""
-        ledger = Ledger(classifier, inputs, labels, epsilons, self.norm)
-        random = generator(seed, inputs.device)
-        try:
-            predicted = ledger.ask(inputs, torch.arange(len(inputs), device=inputs.device)).argmax(1)
-            which, points = starts(ledger, predicted, self.start, self.queries, random)
-            _Walk(self, ledger, random, which, points).run(progress)
-        except QueriesSpent as spent:
-            return ledger.outcome(str(spent))
-        return ledger.outcome()
+    def _search(self, ledger: Ledger, scores: Tensor, random: torch.Generator, progress: Progress) -> None:
+        which, points = starts(ledger, scores.argmax(1), self.start, self.queries, random)
+        _Walk(self, ledger, random, which, points).run(progress)
 
 
 class _Walk:
@@ -80,7 +64,7 @@ class _Walk:
         self._size = max(1, ledger.inputs[:1].numel())
         self._precision = attack.precision / (self._size if attack.norm == "linf" else math.sqrt(self._size))
 
-    def run(self, progress: Progress | None) -> None:
+    def run(self, progress: Progress) -> None:
         """Until every input is found or has had its queries."""
         self._to_boundary(self._points, torch.ones_like(self._which, dtype=torch.bool))
         turn = 1
@@ -90,9 +74,8 @@ class _Walk:
             stepped, wrong = self._step(direction, turn)
             self._to_boundary(stepped, wrong)
             turn += 1
-            if progress is not None:
-                spent = self._ledger.queries[self._which].double().mean() if len(self._which) else self._attack.queries
-                progress(min(1.0, float(spent) / self._attack.queries))
+            spent = self._ledger.queries[self._which].double().mean() if len(self._which) else self._attack.queries
+            progress(min(1.0, float(spent) / self._attack.queries))
 
     def _some_left(self) -> bool:
         """Leave alone the inputs that are done."""
@@ -106,7 +89,7 @@ class _Walk:
     def _to_boundary(self, points: Tensor, moved: Tensor) -> None:
         """From the points that `moved` (k,); the others stay where they were."""
         nearer = to_boundary(self._ledger, points, self._which, moved, self._precision, self._attack.queries)
-        self._points = torch.where(wide(moved, points), nearer, self._points)
+        self._points = torch.where(per_input(moved, points), nearer, self._points)
 
     def _direction(self, count: int) -> Tensor:
         """The normal of the boundary at each point, towards what is wrong, of length one in the norm."""
@@ -122,21 +105,21 @@ class _Walk:
             if not len(places):
                 break
             around = self._points[places]
-            probes = self._ledger.classifier.clip(around + wide(radius[places], around) * self._noise(around))
+            probes = self._ledger.classifier.clip(around + per_input(radius[places], around) * self._noise(around))
             scores = self._ledger.ask(probes, self._which[places])
             sign = (scores.argmax(1) != self._ledger.labels[self._which[places]]).to(around.dtype) * 2 - 1
             # Clipping bends the probes, so what counts is where they ended.
-            change = (probes - around) / wide(radius[places], around)
-            weighted.index_add_(0, places, wide(sign, change) * change)
+            change = (probes - around) / per_input(radius[places], around)
+            weighted.index_add_(0, places, per_input(sign, change) * change)
             plain.index_add_(0, places, change)
             signs.index_add_(0, places, sign)
         mean = signs / left.clamp_min(1)
         # One kind of decision only says nothing of the baseline: go towards it, or away (the paper's reference code).
         same = mean.abs() == 1
-        normal = torch.where(wide(same, plain), weighted, weighted - wide(mean, plain) * plain)
+        normal = torch.where(per_input(same, plain), weighted, weighted - per_input(mean, plain) * plain)
         if self._attack.norm == "linf":
             return normal.sign()
-        return normal / wide(distance("l2", normal).clamp_min(1e-12), normal)
+        return normal / per_input(distance("l2", normal).clamp_min(TINY), normal)
 
     def _radius(self) -> Tensor:
         """How far away to probe (equation 15): with the error of the bisection, so that both decisions are seen."""
@@ -150,7 +133,7 @@ class _Walk:
             noise = torch.rand(like.shape, generator=self._random, device=like.device, dtype=like.dtype) * 2 - 1
         else:
             noise = torch.randn(like.shape, generator=self._random, device=like.device, dtype=like.dtype)
-        return noise / wide(distance("l2", noise).clamp_min(1e-12), noise)
+        return noise / per_input(distance("l2", noise).clamp_min(TINY), noise)
 
     def _step(self, direction: Tensor, turn: int) -> tuple[Tensor, Tensor]:
         """Points further into what is wrong, and which inputs they were found for."""
@@ -160,9 +143,9 @@ class _Walk:
             asked = ~found & self._may_ask()
             if not bool(asked.any()):
                 break
-            tried = self._ledger.classifier.clip(self._points + wide(length, points) * direction)
+            tried = self._ledger.classifier.clip(self._points + per_input(length, points) * direction)
             new = wrong(self._ledger, tried, self._which, asked)
-            points = torch.where(wide(new, points), tried, points)
+            points = torch.where(per_input(new, points), tried, points)
             found |= new
             length = length / 2
         return points, found

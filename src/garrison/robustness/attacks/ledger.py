@@ -1,13 +1,12 @@
 """What an attack that sees only answers has asked, and what it found."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from garrison.core.errors import GarrisonError, UsageError
+from garrison.core.errors import GarrisonError
 from garrison.core.robustness_card import Norm
 from garrison.robustness.attacks.attack import TOLERANCE, Outcome
+from garrison.robustness.attacks.losses import margin
 from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.distances import distance
 
@@ -16,21 +15,20 @@ class Ledger:
     """Asks a classifier about points near inputs, counts each against its input, and keeps the closest wrong ones."""
 
     def __init__(
-        self, classifier: Classifier, inputs: Tensor, labels: Tensor, epsilons: Sequence[float], norm: Norm
+        self, classifier: Classifier, inputs: Tensor, labels: Tensor, epsilons: tuple[float, ...], norm: Norm
     ) -> None:
-        if not epsilons or list(epsilons) != sorted(epsilons) or epsilons[0] < 0:
-            raise UsageError("the budgets of an attack are one or more numbers from 0 up, in ascending order")
         self.classifier = classifier
         self.inputs = inputs
         self.labels = labels
         self.norm = norm
+        self.epsilons = epsilons
+        """Ascending."""
         self.queries = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
         self.closest = inputs.clone()
         """(n, *shape): wrong, and the nearest to its input; the input itself before anything was found."""
         self.distance = torch.full((len(inputs),), torch.inf, device=inputs.device)
         """(n,) of `closest`; infinite before anything was found."""
         self.found_after = torch.full((len(epsilons), len(inputs)), -1, dtype=torch.int64, device=inputs.device)
-        self._epsilons = tuple(epsilons)
         self._before = torch.zeros_like(self.queries)
 
     def open(self, budget: int = 0) -> Tensor:
@@ -64,14 +62,8 @@ class Ledger:
         return scores
 
     def margins(self, points: Tensor, which: Tensor) -> Tensor:
-        """The label's score above the best other class's (k,), in differences of logits; see `ask`."""
-        scores = self.ask(points, which)
-        if self.classifier.outputs == "probabilities":
-            # The same ranking as with the logits that they came from, also where the label's is nearly one.
-            scores = scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
-        labels = self.labels[which].unsqueeze(1)
-        right = scores.gather(1, labels).squeeze(1)
-        return right - scores.scatter(1, labels, -torch.inf).amax(1)
+        """How far the best other class is ahead (k,), in differences of logits; see `ask`."""
+        return margin(self.classifier.logits(self.ask(points, which)), self.labels[which])
 
     def outcome(self, incomplete: str = "") -> Outcome:
         """What was found: the closest point, under each budget that it is within."""
@@ -79,11 +71,11 @@ class Ledger:
         shape = (*success.shape, *[1] * (self.inputs.ndim - 1))
         adversarial = torch.where(success.view(shape), self.closest, self.inputs)
         gradients = torch.zeros_like(self.queries)
-        return Outcome(self._epsilons, adversarial, success, self.queries, gradients, self.found_after, incomplete)
+        return Outcome(self.epsilons, adversarial, success, self.queries, gradients, self.found_after, incomplete)
 
     def _keep(self, points: Tensor, which: Tensor, counts: Tensor) -> None:
         distances = distance(self.norm, points - self.inputs[which])
-        for place, epsilon in enumerate(self._epsilons):
+        for place, epsilon in enumerate(self.epsilons):
             within = distances <= epsilon * (1 + TOLERANCE)
             first = torch.full_like(self.queries, torch.iinfo(torch.int64).max)
             first.scatter_reduce_(0, which[within], counts[within], "amin")

@@ -8,22 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from garrison.robustness.classifier import Classifier
-
 Loss = Literal["ce", "dlr", "margin"]
 
 TINY = 1e-12
-
-
-def logits(classifier: Classifier, scores: Tensor) -> Tensor:
-    """Scores as logits. Of probabilities their logarithms, which are logits up to a constant.
-
-    The smallest normal number stands for probabilities below it, whose logarithm or its slope would not be finite.
-    Such a class has no gradient: a model that is sure beyond that hides it, and no loss brings it back.
-    """
-    if classifier.outputs == "probabilities":
-        return scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
-    return scores
 
 
 def loss(kind: Loss, logits: Tensor, labels: Tensor) -> Tensor:
@@ -67,6 +54,15 @@ def targeted_difference_of_logits_ratio(logits: Tensor, labels: Tensor, targets:
         return ahead
     top = logits.topk(4, dim=1).values
     return ahead / (top[:, 0] - (top[:, 2] + top[:, 3]) / 2 + TINY)
+
+
+def slope(values: Tensor, free: Tensor) -> Tensor:
+    """The gradient (n, *shape) of values (n,), each of which depends on its own input of `free`; zero where the model
+    lets none through. The graph is kept."""
+    if not values.requires_grad:
+        return torch.zeros_like(free)
+    (found,) = torch.autograd.grad(values.sum(), free, retain_graph=True, allow_unused=True)
+    return torch.zeros_like(free) if found is None else found
 
 
 def _at(logits: Tensor, labels: Tensor) -> Tensor:

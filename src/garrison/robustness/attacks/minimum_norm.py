@@ -1,16 +1,15 @@
 """What attacks that look for the smallest change share: one run answers every budget."""
 
-import dataclasses
-from collections.abc import Sequence
+from abc import abstractmethod
 
 import torch
 from torch import Tensor
 
 from garrison.core.errors import GarrisonError
 from garrison.core.robustness_card import Norm
-from garrison.robustness.attacks.attack import TOLERANCE, Outcome
-from garrison.robustness.attacks.gradient import check
-from garrison.robustness.attacks.losses import logits, margin
+from garrison.robustness.attacks.attack import TOLERANCE, Outcome, Progress
+from garrison.robustness.attacks.checked import CheckedAttack
+from garrison.robustness.attacks.losses import margin
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.distances import distance
 
@@ -18,39 +17,37 @@ _NOISE = 1e-5
 """A decision by less than this share of the largest score may turn with the size of the batch (float32)."""
 
 
-def slope(values: Tensor, free: Tensor) -> Tensor:
-    """The gradient (n, *shape) of values (n,), each of which depends on its own input of `free`; zero where the model
-    lets none through. The graph is kept."""
-    if not values.requires_grad:
-        return torch.zeros_like(free)
-    (found,) = torch.autograd.grad(values.sum(), free, retain_graph=True, allow_unused=True)
-    return torch.zeros_like(free) if found is None else found
+class SearchAttack(CheckedAttack):
+    """An attack that keeps the nearest adversarial input that it has met."""
+
+    def _attacked(
+        self,
+        classifier: Classifier,
+        inputs: Tensor,
+        labels: Tensor,
+        epsilons: tuple[float, ...],
+        seed: int,
+        progress: Progress,
+    ) -> Outcome:
+        search = Search(classifier, inputs, labels, epsilons, self.norm)
+        self._search(search, seed, progress)
+        return search.outcome()
+
+    @abstractmethod
+    def _search(self, search: "Search", seed: int, progress: Progress) -> None:
+        """Ask about points near the inputs, which were asked about themselves."""
 
 
 class Search:
     """The nearest adversarial input found so far for each of n inputs, and what was spent to find it."""
 
     def __init__(
-        self,
-        name: str,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        norm: Norm,
-        epsilons: Sequence[float],
-        *,
-        gradients: bool = True,
+        self, classifier: Classifier, inputs: Tensor, labels: Tensor, epsilons: tuple[float, ...], norm: Norm
     ) -> None:
-        """Asks for each input once: those that are misclassified already are found, unchanged.
-
-        `gradients` says whether the attack needs any of this classifier. Raises `UsageError` for inputs, labels,
-        budgets or a model that the attack of this `name` can't attack.
-        """
-        self.epsilons = tuple(sorted(set(epsilons)))
-        seen = classifier if gradients else dataclasses.replace(classifier, differentiable=True, outputs="logits")
-        check(name, seen, inputs, labels, self.epsilons)
-        self.classifier, self.labels, self.norm = classifier, labels, norm
-        self.inputs = inputs.detach()
+        """Asks for each input once: those that are misclassified already are found, unchanged."""
+        self.classifier, self.inputs, self.labels, self.norm = classifier, inputs, labels, norm
+        self.epsilons = epsilons
+        """Ascending."""
         self.adversarial = self.inputs.clone()
         count = len(labels)
         self.queries = torch.ones(count, dtype=torch.int64, device=labels.device)
@@ -71,7 +68,7 @@ class Search:
     def ask(self, rows: Tensor, candidates: Tensor, confidence: float = 0.0) -> Tensor:
         """Logits (k, classes) for `candidates`, of which any that is misclassified and nearer than what was found
         before is kept. `confidence` is the margin that a decision needs to count."""
-        scores = logits(self.classifier, self.classifier(candidates))
+        scores = self.classifier.logits(self.classifier(candidates))
         self.queries[rows] += 1
         with torch.no_grad():
             doubt = (scores.abs().amax(1) * _NOISE).clamp_min(confidence)
@@ -101,7 +98,7 @@ class Search:
                 found = (self.distance[rows] < before).view_as(right)
             right, wrong = torch.where(found, right, middle), torch.where(found, middle, wrong)
 
-    def outcome(self, incomplete: str = "") -> Outcome:
+    def outcome(self) -> Outcome:
         """What was found, by budget."""
         budgets = torch.tensor(self.epsilons, device=self.distance.device, dtype=self.distance.dtype)
         success = self.distance <= budgets[:, None] * (1 + TOLERANCE)
@@ -113,5 +110,4 @@ class Search:
             queries=self.queries,
             gradients=self.gradients,
             found_after=self.found_after,
-            incomplete=incomplete,
         )

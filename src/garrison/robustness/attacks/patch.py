@@ -1,7 +1,6 @@
 """One square patch that works on all images, wherever it is put."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,20 +9,24 @@ from torch import Tensor
 
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Access, Norm
-from garrison.robustness.attacks.attack import Outcome, Progress, generator
-from garrison.robustness.attacks.losses import log_odds, logits
-from garrison.robustness.attacks.minimum_norm import Search, slope
+from garrison.robustness.attacks.attack import Progress, generator
+from garrison.robustness.attacks.losses import log_odds, slope
+from garrison.robustness.attacks.minimum_norm import Search, SearchAttack
 from garrison.robustness.attacks.universal import ENOUGH, drawn, halves
-from garrison.robustness.classifier import Classifier
 
 
 @dataclass(frozen=True)
-class Patch:
+class Patch(SearchAttack):
     """T. Brown et al., Adversarial patch, 2017: learnt over random places, and tried at random places.
 
     A budget is a number of pixels; the patch is the largest square of no more, and may hold any values within the
     bounds. As with `Universal`, what is learnt on one half of the images is tried on the other.
     """
+
+    name: ClassVar[str] = "patch"
+    access: ClassVar[Access] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = ("l0",)
+    norm: ClassVar[Norm] = "l0"
 
     steps: int = 200
     """For each half and budget."""
@@ -33,44 +36,23 @@ class Patch:
     trials: int = 1
     """Places that are tried on each image."""
 
-    name: ClassVar[str] = "patch"
-    access: ClassVar[Access] = "gradients"
-
-    @property
-    def norm(self) -> Norm:
-        return "l0"
-
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`; `inputs` are images (n, channels, height, width).
-
-        Raises `UsageError` for what it can't attack.
-        """
-        search = Search(self.name, classifier, inputs, labels, self.norm, epsilons)
+    def _search(self, search: Search, seed: int, progress: Progress) -> None:
+        """Raises `UsageError` for what are no images (n, channels, height, width), or without bounds."""
+        classifier, inputs = search.classifier, search.inputs
         if inputs.dim() != 4:
             raise UsageError(f"a patch is put on images (n, channels, height, width), not on {tuple(inputs.shape)}")
         low, high = float(torch.as_tensor(classifier.low).min()), float(torch.as_tensor(classifier.high).max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise UsageError("a patch needs inputs with bounds; give the classifier a finite low and high")
-        noise = generator(seed, search.inputs.device)
-        parts = halves(len(labels), noise)
+        noise = generator(seed, inputs.device)
+        parts = halves(len(search.labels), noise)
         for place, epsilon in enumerate(search.epsilons):
             side = min(math.isqrt(int(epsilon)), *inputs.shape[2:])
             for number, (teachers, judged) in enumerate(zip(parts, reversed(parts), strict=True)):
                 if side and len(teachers):
                     patch = self._learnt(search, teachers, side, low, high, noise)
                     self._try(search, judged, patch, noise)
-                if progress:
-                    progress((place * len(parts) + number + 1) / (len(search.epsilons) * len(parts)))
-        return search.outcome()
+                progress((place * len(parts) + number + 1) / (len(search.epsilons) * len(parts)))
 
     def _learnt(
         self, search: Search, teachers: Tensor, side: int, low: float, high: float, noise: torch.Generator
@@ -85,7 +67,7 @@ class Patch:
             scores = search.classifier(search.classifier.clip(_patched(images[rows], free, noise)))
             search.queries[rows] += 1
             search.gradients[rows] += 1
-            loss = log_odds(logits(search.classifier, scores), search.labels[rows]).clamp_max(ENOUGH)
+            loss = log_odds(search.classifier.logits(scores), search.labels[rows]).clamp_max(ENOUGH)
             length = self.rate * (high - low) * (1 - step / self.steps)
             patch = (patch + length * slope(loss, free).nan_to_num(0.0).sign()).clamp(low, high)
         return patch

@@ -60,7 +60,7 @@ class PGD(GradientAttack):
         step = self._step(batch, radius)
 
         def climbed(scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-            return losses.loss(self.loss, losses.logits(batch.classifier, scores), batch.labels[rows])
+            return losses.loss(self.loss, batch.classifier.logits(scores), batch.labels[rows])
 
         for _ in range(self.steps):
             _, _, gradient = batch.climb(rows, delta, climbed, self.samples)

@@ -1,19 +1,19 @@
 """SimBA (Guo et al. 2019): one direction of a basis after the other, from scores alone."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Access, Norm
-from garrison.robustness.attacks.attack import Outcome, Progress, generator
-from garrison.robustness.attacks.decisions import to_boundary, wide
+from garrison.robustness.attacks.attack import Progress
+from garrison.robustness.attacks.black_box import BlackBoxAttack
+from garrison.robustness.attacks.decisions import to_boundary
+from garrison.robustness.attacks.geometry import TINY, per_input
 from garrison.robustness.attacks.ledger import Ledger
-from garrison.robustness.classifier import Classifier, QueriesSpent
+from garrison.robustness.attacks.losses import margin
 from garrison.robustness.distances import distance
 
 _PRECISION = 1e-2
@@ -21,8 +21,8 @@ _PRECISION = 1e-2
 
 
 @dataclass(frozen=True)
-class SimBA:
-    """Step along random directions of an orthonormal basis if the margin falls (Guo et al. 2019, algorithm 1).
+class SimBA(BlackBoxAttack):
+    """Step along random directions of an orthonormal basis where the margin grows (Guo et al. 2019, algorithm 1).
 
     The directions are low frequencies for images (SimBA-DCT, section 3.3) and single features for everything else. An
     input that is misclassified is brought back to the boundary by bisection. One run answers all budgets; no point is
@@ -31,6 +31,9 @@ class SimBA:
 
     name: ClassVar[str] = "simba"
     access: ClassVar[Access] = "scores"
+    norms: ClassVar[tuple[Norm, ...]] = ("l2",)
+    norm: ClassVar[Norm] = "l2"
+    """Euclidean: the steps are orthogonal."""
 
     queries: int = 1000
     """For one input, at most."""
@@ -39,38 +42,10 @@ class SimBA:
     frequencies: float = 0.5
     """The share of the frequencies of each axis of an image that is tried, from the lowest."""
 
-    @property
-    def norm(self) -> Norm:
-        """Euclidean: the steps are orthogonal."""
-        return "l2"
-
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`. Raises `UsageError` for a model that gives decisions only."""
-        if classifier.outputs == "labels":
-            raise UsageError("SimBA needs scores, and the model gives decisions only; use HopSkipJump")
-        ledger = Ledger(classifier, inputs, labels, epsilons, self.norm)
-        random = generator(seed, inputs.device)
-        try:
-            margins = ledger.margins(inputs, torch.arange(len(inputs), device=inputs.device))
-            self._walk(ledger, margins, max(epsilons), random, progress)
-        except QueriesSpent as spent:
-            return ledger.outcome(str(spent))
-        return ledger.outcome()
-
-    def _walk(
-        self, ledger: Ledger, margins: Tensor, most: float, random: torch.Generator, progress: Progress | None
-    ) -> None:
+    def _search(self, ledger: Ledger, scores: Tensor, random: torch.Generator, progress: Progress) -> None:
         which = ledger.open()
-        points, margins = ledger.inputs[which], margins[which]
+        points = ledger.inputs[which]
+        margins = margin(ledger.classifier.logits(scores[which]), ledger.labels[which])
         basis = _Basis(ledger.inputs.shape[1:], self.frequencies, ledger.inputs.device)
         order = torch.rand(len(which), basis.size, generator=random, device=which.device).argsort(1)
         turn = 0
@@ -82,9 +57,9 @@ class SimBA:
                 places = (left & (ledger.queries[which] < self.queries)).nonzero().flatten()
                 if not len(places):
                     break
-                tried = self._within(ledger, points[places] + sign * direction[places], which[places], most)
+                tried = self._within(ledger, points[places] + sign * direction[places], which[places])
                 new = ledger.margins(tried, which[places])
-                better = new < margins[places]
+                better = new > margins[places]
                 points[places[better]], margins[places[better]] = tried[better], new[better]
                 left[places[better]] = False
             fooled = ledger.distance[which] < torch.inf
@@ -95,16 +70,18 @@ class SimBA:
             going = ~fooled & (ledger.queries[which] < self.queries)
             which, points, margins, order = which[going], points[going], margins[going], order[going]
             turn += 1
-            if progress is not None and turn % 50 == 0:
+            if turn % 50 == 0:
                 progress(min(1.0, 2 * turn / self.queries))
 
     @staticmethod
-    def _within(ledger: Ledger, points: Tensor, which: Tensor, most: float) -> Tensor:
+    def _within(ledger: Ledger, points: Tensor, which: Tensor) -> Tensor:
         """Points within the bounds and the largest budget."""
         inputs = ledger.inputs[which]
         changes = ledger.classifier.clip(points) - inputs
-        length = distance("l2", changes).clamp_min(1e-12)
-        return ledger.classifier.clip(inputs + wide((most / length).clamp_max(1), changes) * changes)
+        length = distance("l2", changes).clamp_min(TINY)
+        return ledger.classifier.clip(
+            inputs + per_input((ledger.epsilons[-1] / length).clamp_max(1), changes) * changes
+        )
 
 
 class _Basis:

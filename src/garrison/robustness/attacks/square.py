@@ -1,29 +1,27 @@
 """Square (Andriushchenko et al. 2020): random search with square-shaped changes, from scores alone."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from garrison.core.errors import UsageError
-from garrison.core.robustness_card import Access
-from garrison.robustness.attacks.attack import Outcome, Progress, generator
+from garrison.core.robustness_card import Access, Norm
+from garrison.robustness.attacks.attack import Progress
+from garrison.robustness.attacks.black_box import BlackBoxAttack
+from garrison.robustness.attacks.geometry import TINY
 from garrison.robustness.attacks.ledger import Ledger
-from garrison.robustness.classifier import Classifier, QueriesSpent
+from garrison.robustness.classifier import Classifier
 from garrison.robustness.distances import distance
 
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """When the area of the window is halved, in iterations of 10,000 (section 3.1 of the paper)."""
 
-_TINY = 1e-12
-
 
 @dataclass(frozen=True)
-class Square:
-    """Keep a change of a random window if the margin falls (Andriushchenko et al. 2020, algorithms 1 to 3).
+class Square(BlackBoxAttack):
+    """Keep a change of a random window if the margin grows (Andriushchenko et al. 2020, algorithms 1 to 3).
 
     Images are changed in square windows at random places; other inputs have no neighbourhoods, so a window there is a
     run of features. Each image has windows of its own and is left alone once it is misclassified. L1 follows the L2
@@ -37,39 +35,21 @@ class Square:
     name: ClassVar[str] = "square"
     access: ClassVar[Access] = "scores"
 
-    norm: Literal["linf", "l2", "l1"] = "linf"
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2", "l1")
+
+    norm: Norm = "linf"
     queries: int = 5000
     """For one input under one budget, at most."""
     share: float = 0.8
     """Of the area of an image that the first window covers."""
 
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`. Raises `UsageError` for a model that gives decisions only."""
-        if classifier.outputs == "labels":
-            raise UsageError("Square needs scores, and the model gives decisions only; use HopSkipJump")
-        ledger = Ledger(classifier, inputs, labels, epsilons, self.norm)
-        random = generator(seed, inputs.device)
-        try:
-            ledger.ask(inputs, torch.arange(len(inputs), device=inputs.device))
-            for place, epsilon in enumerate(epsilons):
-                ledger.begin()
-                self._search(ledger, place, epsilon, random, progress)
-        except QueriesSpent as spent:
-            return ledger.outcome(str(spent))
-        return ledger.outcome()
+    def _search(self, ledger: Ledger, scores: Tensor, random: torch.Generator, progress: Progress) -> None:
+        for place, epsilon in enumerate(ledger.epsilons):
+            ledger.begin()
+            self._under(ledger, place, epsilon, random, progress)
 
-    def _search(
-        self, ledger: Ledger, place: int, epsilon: float, random: torch.Generator, progress: Progress | None
-    ) -> None:
+    def _under(self, ledger: Ledger, place: int, epsilon: float, random: torch.Generator, progress: Progress) -> None:
+        """The budget of this place."""
         which = ledger.open(place)
         if not len(which) or epsilon == 0:
             return
@@ -88,10 +68,10 @@ class Square:
             area = self.share / 2 ** sum(iteration * 10_000 / self.queries > turn for turn in _HALVINGS)
             points = search.step(best, area)
             losses = self._ask(ledger, points, which)
-            better = losses < loss
+            better = losses > loss
             loss = torch.where(better, losses, loss)
             best = torch.where(better.view(-1, 1, 1, 1), points, best)
-            if progress is not None and iteration % 50 == 0:
+            if iteration % 50 == 0:
                 progress((place + iteration / self.queries) / len(ledger.found_after))
 
     @staticmethod
@@ -108,7 +88,7 @@ class _Search:
         shape: torch.Size,
         images: Tensor,
         epsilon: float,
-        norm: Literal["linf", "l2", "l1"],
+        norm: Norm,
         random: torch.Generator,
     ) -> None:
         self.images = images
@@ -167,8 +147,8 @@ class _Search:
         new = bumps
         if best.shape[2] > 1:
             old = changes[target]
-            new = bumps + old / self._window_length(old).clamp_min(_TINY)
-        new = new / self._window_length(new).clamp_min(_TINY) * budget ** (1 / power)
+            new = bumps + old / self._window_length(old).clamp_min(TINY)
+        new = new / self._window_length(new).clamp_min(TINY) * budget ** (1 / power)
         changes[source] = 0
         changes[target] = new
         return self._filled(changes)
@@ -178,13 +158,13 @@ class _Search:
 
         The length after clipping grows less than the factor does, so each round comes closer from below.
         """
-        factor = self._epsilon / self._length(changes).clamp_min(_TINY)
+        factor = self._epsilon / self._length(changes).clamp_min(TINY)
         points = self._clip(self.images + factor * changes)
         for _ in range(6):
             length = self._length(points - self.images)
             if bool((length >= self._epsilon * 0.999).all()):
                 break
-            factor = factor * (self._epsilon / length.clamp_min(_TINY)).clamp(1, 10)
+            factor = factor * (self._epsilon / length.clamp_min(TINY)).clamp(1, 10)
             points = self._clip(self.images + factor * changes)
         return points
 
@@ -229,7 +209,7 @@ class _Search:
             lying = _hills(columns, rows).T.to(self.images)
             turned = self._signs(count, 1, 1, 1) > 0
             bumps = torch.where(turned, upright, lying)
-        return bumps / self._window_length(bumps).clamp_min(_TINY)
+        return bumps / self._window_length(bumps).clamp_min(TINY)
 
     def _clip(self, images: Tensor) -> Tensor:
         return self._classifier.clip(images.reshape(-1, *self._shape)).reshape(images.shape)

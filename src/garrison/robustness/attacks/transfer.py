@@ -1,18 +1,17 @@
 """Attack a model that gives no gradients through another one that does."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from garrison.core.errors import UsageError
-from garrison.core.robustness_card import Access
-from garrison.robustness.attacks.attack import Outcome, Progress, generator
+from garrison.core.robustness_card import Access, Norm
+from garrison.robustness.attacks.attack import Progress, generator
 from garrison.robustness.attacks.geometry import TINY, ascent, per_input, project, room
-from garrison.robustness.attacks.losses import log_odds, logits
-from garrison.robustness.attacks.minimum_norm import Search, slope
+from garrison.robustness.attacks.losses import log_odds, slope
+from garrison.robustness.attacks.minimum_norm import Search, SearchAttack
 from garrison.robustness.classifier import Classifier, of_module
 from garrison.robustness.distances import distance
 
@@ -24,7 +23,7 @@ _AUGMENTING_STEP = 0.1
 
 
 @dataclass(frozen=True)
-class Transfer:
+class Transfer(SearchAttack):
     """Perturbations that fool a surrogate, tried on the target, which is asked once for each budget.
 
     The surrogate is given, or learnt from the target's answers to the inputs, to which each of `rounds` adds as many
@@ -34,8 +33,13 @@ class Transfer:
     and only what the target was asked is counted.
     """
 
+    name: ClassVar[str] = "transfer"
+    access: ClassVar[Access] = "labels"
+    norms: ClassVar[tuple[Norm, ...]] = ("linf", "l2")
+    may_be_zero: ClassVar[tuple[str, ...]] = ("momentum", "diversity", "rounds")
+
     surrogate: Classifier | None = None
-    norm: Literal["linf", "l2"] = "linf"
+    norm: Norm = "linf"
     steps: int = 20
     momentum: float = 1.0
     """What is kept of earlier gradients; 0 for none."""
@@ -46,26 +50,13 @@ class Transfer:
     training: int = 300
     """Batches of 64 that the surrogate learns from in each round."""
 
-    name: ClassVar[str] = "transfer"
-    access: ClassVar[Access] = "labels"
-
-    def __call__(
-        self,
-        classifier: Classifier,
-        inputs: Tensor,
-        labels: Tensor,
-        epsilons: Sequence[float],
-        *,
-        seed: int,
-        progress: Progress | None = None,
-    ) -> Outcome:
-        """See `Attack`. Raises `UsageError` for what it can't attack and for a surrogate without gradients."""
-        search = Search(self.name, classifier, inputs, labels, self.norm, epsilons, gradients=False)
-        surrogate = self.surrogate
+    def _search(self, search: Search, seed: int, progress: Progress) -> None:
+        """Raises `UsageError` for a surrogate without gradients or of other classes."""
+        surrogate, classifier = self.surrogate, search.classifier
         if surrogate is not None and (not surrogate.differentiable or surrogate.classes != classifier.classes):
             raise UsageError(f"a surrogate needs gradients and the {classifier.classes} classes of the model")
-        if not len(labels):
-            return search.outcome()
+        if not len(search.labels):
+            return
         noise = generator(seed, search.inputs.device)
         if surrogate is None:
             surrogate = self._learnt(search, seed, noise)
@@ -75,9 +66,7 @@ class Transfer:
                 moved = self._moved(surrogate, search, rows, epsilon, noise)
                 with torch.no_grad():
                     search.ask(rows, moved)
-            if progress:
-                progress((place + 1) / len(search.epsilons))
-        return search.outcome()
+            progress((place + 1) / len(search.epsilons))
 
     def _moved(
         self, surrogate: Classifier, search: Search, rows: Tensor, epsilon: float, noise: torch.Generator
@@ -89,7 +78,7 @@ class Transfer:
         change, velocity = torch.zeros_like(inputs), torch.zeros_like(inputs)
         for _ in range(self.steps):
             free = (inputs + change).detach().requires_grad_()
-            loss = log_odds(logits(surrogate, surrogate(self._diverse(free, noise))), labels)
+            loss = log_odds(surrogate.logits(surrogate(self._diverse(free, noise))), labels)
             up = slope(loss, free).nan_to_num(0.0)
             velocity = self.momentum * velocity + up / per_input(distance("l1", up).clamp_min(TINY), up)
             change = project(

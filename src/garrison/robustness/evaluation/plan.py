@@ -1,11 +1,10 @@
 """Which attacks are run, with which settings; what each effort means is in plans.json."""
 
-import dataclasses
 import functools
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 
@@ -116,16 +115,11 @@ def made(name: str, norm: Norm, settings: dict[str, Any], *, optional: bool = Fa
         raise UsageError(f"{name!r} is no attack; there are {', '.join(attack_names())}")
     module, _, kind = _plans().attacks[name].partition(":")
     make = getattr(importlib.import_module(module), kind)
-    fields = {field.name for field in dataclasses.fields(make)}
-    known = get_args(get_type_hints(make)["norm"]) if "norm" in fields else (make().norm,)
-    try:
-        if norm not in known:
-            raise UsageError(f"{name} attacks in {' and '.join(known)}, not in {norm}")
-        attack: Attack = make(**{"norm": norm} if "norm" in fields else {}, **settings)
-    except UsageError:
+    if norm not in make.norms:
         if optional:
             return None
-        raise
+        raise UsageError(f"{name} attacks in {' and '.join(make.norms)}, not in {norm}")
+    attack: Attack = make(**{"norm": norm} if len(make.norms) > 1 else {}, **settings)
     return attack
 
 
