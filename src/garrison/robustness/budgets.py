@@ -7,6 +7,8 @@ from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Budget, Norm
 
 NORMS: tuple[Norm, ...] = get_args(Norm)
+_CLOSE = 1e-6
+"""How far budgets may be apart to be the same, as a share."""
 
 
 def parsed(text: str) -> Budget:
@@ -21,6 +23,11 @@ def parsed(text: str) -> Budget:
     if epsilon is None or epsilon <= 0:
         raise UsageError(f"{text!r}: {amount!r} is no positive number or fraction")
     return Budget(norm=norm, epsilon=epsilon)
+
+
+def same(one: Budget, other: Budget) -> bool:
+    """Whether two budgets differ by no more than the decimals that they are written in."""
+    return one.norm == other.norm and math.isclose(one.epsilon, other.epsilon, rel_tol=_CLOSE)
 
 
 def number(text: str) -> float | None:

@@ -16,6 +16,11 @@ class QueriesSpent(GarrisonError):
     """The model may not be asked any more: its budget of queries is spent."""
 
 
+def decisions(scores: Tensor) -> Tensor:
+    """What scores (n, classes) decide for (n,); -1, which is never right, where one of them is NaN."""
+    return torch.where(scores.isnan().any(1), -1, scores.argmax(1))
+
+
 @dataclass(eq=False)
 class Classifier:
     """Scores for a batch of inputs, and gradients of them where the model gives any."""
@@ -33,13 +38,21 @@ class Classifier:
     """Whether there is a limit to what it may be asked, so that nothing is asked twice."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     name: str = ""
+    watch: Callable[[], None] | None = None
+    """Called before each pass; what it raises ends what is under way, as a deadline does."""
     asked: int = field(default=0, init=False)
     """Inputs that were passed forward since the start."""
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Scores (n, classes), with gradients where the model gives any and `inputs` ask for them."""
+        if self.watch is not None:
+            self.watch()
         self.asked += len(inputs)
-        return self.forward(inputs)
+        scores = self.forward(inputs)
+        if self.differentiable and inputs.requires_grad and torch.is_grad_enabled() and not scores.requires_grad:
+            # What autograd loses on its way through the model, behind an argmax or a comparison, is a gradient of zero.
+            scores = scores + 0 * inputs.flatten(1).sum(1, keepdim=True)
+        return scores
 
     @torch.no_grad()
     def scores(self, inputs: Tensor) -> Tensor:
@@ -47,8 +60,8 @@ class Classifier:
         return self(inputs)
 
     def labels(self, inputs: Tensor) -> Tensor:
-        """Decisions (n,), int64."""
-        return self.scores(inputs).argmax(1)
+        """Decisions (n,), int64; see `decisions`."""
+        return decisions(self.scores(inputs))
 
     def clip(self, inputs: Tensor) -> Tensor:
         """Inputs within the bounds."""

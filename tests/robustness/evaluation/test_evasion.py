@@ -3,15 +3,17 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from garrison.core.errors import GarrisonError
 from garrison.core.robustness_card import Access, Norm
 from garrison.robustness.attacks.attack import Outcome, Progress
 from garrison.robustness.classifier import Classifier, QueriesSpent, of_function
 from garrison.robustness.evaluation import evasion
+from garrison.robustness.evaluation.clock import TimeIsOver
 from garrison.robustness.evaluation.evasion import evade
 
 
@@ -111,6 +113,7 @@ def test_an_attack_is_not_believed() -> None:
 
 def test_time_that_runs_out_leaves_a_whole_sample(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(evasion, "BATCH", 2)
+    monkeypatch.setattr(evasion, "FIRST_BATCH", 2)
     found = evade(
         threshold_classifier(), INPUTS, LABELS, "linf", [0.2], [Exact()], seed=0, deadline=time.monotonic() - 1
     )
@@ -120,6 +123,7 @@ def test_time_that_runs_out_leaves_a_whole_sample(monkeypatch) -> None:  # type:
 
 def test_partial_results_come_batch_by_batch(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setattr(evasion, "BATCH", 2)
+    monkeypatch.setattr(evasion, "FIRST_BATCH", 2)
     seen: list[int] = []
     evade(
         threshold_classifier(),
@@ -147,3 +151,38 @@ def test_a_spent_budget_ends_it_and_is_said() -> None:
     assert "10 queries" in found.stopped
     assert "10 queries" in found.results[0].attacks[1].incomplete
     assert found.results[0].robust_accuracy.count == 3
+
+
+@dataclass(frozen=True)
+class Puzzled(Exact):
+    name: ClassVar[str] = "puzzled"
+
+    def __call__(self, *_: object, **__: object) -> Outcome:
+        raise GarrisonError("an answer that is none")
+
+
+def test_an_attack_that_gets_no_answer_leaves_the_others_theirs_and_is_said() -> None:
+    attacks = [Puzzled(), Exact(reach=0.06)]
+    found = evade(threshold_classifier(), INPUTS, LABELS, "linf", [0.2], attacks, seed=0)
+    assert found.results[0].attacks[0].incomplete == "an answer that is none"
+    assert found.results[0].robust_accuracy.count == 3
+
+
+@dataclass(frozen=True)
+class Late(Exact):
+    name: ClassVar[str] = "late"
+
+    def __call__(self, classifier: Classifier, inputs: Tensor, *rest: Any, **more: Any) -> Outcome:
+        if float(inputs[0]) != float(INPUTS[0]):
+            raise TimeIsOver
+        return super().__call__(classifier, inputs, *rest, **more)
+
+
+def test_a_batch_that_time_cuts_off_does_not_count(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(evasion, "BATCH", 2)
+    monkeypatch.setattr(evasion, "FIRST_BATCH", 2)
+    whole = evade(threshold_classifier(), INPUTS[:4], LABELS[:4], "linf", [0.2], [Exact(), Exact()], seed=0)
+    found = evade(threshold_classifier(), INPUTS, LABELS, "linf", [0.2], [Exact(), Late()], seed=0)
+    assert found.stopped
+    assert found.results[0].robust_accuracy == whole.results[0].robust_accuracy
+    assert found.results[0].attacks[0].success == whole.results[0].attacks[0].success

@@ -186,6 +186,8 @@ def test_texts_are_attacked_by_words() -> None:
         (lambda: Request(attacks=("hop-skip-jump",), budgets=(parsed("l1:3"),)), "hop-skip-jump"),
         (lambda: Request(samples=0), "none to attack"),
         (lambda: Request(seconds=0.0), "no time"),
+        (lambda: Request(seed=-1), "no seed"),
+        (lambda: Request(seed=1 << 64), "no seed"),
         (lambda: Request(parts=parts(["magic"])), "no part"),
     ],
 )

@@ -99,3 +99,9 @@ def test_names_that_have_nothing_in_common_go_by_their_order() -> None:
 def test_a_class_that_the_model_does_not_know() -> None:
     with pytest.raises(UsageError, match="does not know the class 'cat'"):
         aligned(Data(INPUTS, LABELS % 2, "table", classes=("ant", "cat")), ("ant", "bee", "dog"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.0, 0.0), (float("nan"), 1.0)])
+def test_bounds_that_nothing_lies_between_are_refused(low: float, high: float) -> None:
+    with pytest.raises(UsageError, match="nothing lies between"):
+        check(classifier(low=low, high=high), DATA)

@@ -13,7 +13,7 @@ from garrison.core.robustness_card import Access, Norm
 from garrison.robustness.attacks.attack import TOLERANCE, Outcome, Progress, generator
 from garrison.robustness.attacks.checked import CheckedAttack
 from garrison.robustness.attacks.geometry import room
-from garrison.robustness.classifier import Classifier, QueriesSpent
+from garrison.robustness.classifier import Classifier, QueriesSpent, decisions
 from garrison.robustness.distances import distance
 
 Climbed = Callable[[Tensor, Tensor], Tensor]
@@ -115,7 +115,7 @@ class Batch:
         return (self.inputs[rows] + delta).clamp(self._low, self._high)
 
     def _record(self, rows: Tensor, points: Tensor, scores: Tensor) -> None:
-        wrong = (scores.argmax(1) != self.labels[rows]).nonzero().squeeze(1)
+        wrong = (decisions(scores) != self.labels[rows]).nonzero().squeeze(1)
         if not len(wrong):
             return
         rows, points = rows[wrong], points[wrong]

@@ -44,6 +44,10 @@ class Clock:
     def within(self, share: float, name: str = "") -> None:
         """This share of the stage is done. Raises `TimeIsOver` after the deadline."""
         self._tell(share, name or self._name)
+        self.check()
+
+    def check(self) -> None:
+        """Raises `TimeIsOver` after the deadline."""
         if self.over():
             raise TimeIsOver
 

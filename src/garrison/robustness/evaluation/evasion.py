@@ -4,6 +4,8 @@ Inputs are taken batch by batch, each through all attacks, so that what is done 
 whole, and not the whole under half of the attacks.
 """
 
+import copy
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +14,16 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.robustness_card import AttackResult, Budget, Evasion, Norm, rate
 from garrison.robustness.attacks.attack import TOLERANCE, Attack, Outcome, settings
 from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.distances import distance
+from garrison.robustness.evaluation.clock import TimeIsOver
 
-BATCH = 250
-"""Inputs that go through all attacks together."""
+_OVER = "its time was over"
+FIRST_BATCH, BATCH = 50, 250
+"""Inputs that go through all attacks together: few at first, so that there is something to tell soon."""
 
 
 @dataclass(eq=False)
@@ -86,24 +91,39 @@ def evade(
     """Run `attacks` of one norm on `inputs` (n, *shape) with their true `labels` (n,), under each of `epsilons`.
 
     `progress` is told which share is done and with which attack; `partial` gets what is known after each batch.
-    `deadline` is a time of `time.monotonic`, after which no further batch is begun; the first batch always is.
+    `deadline` is a time of `time.monotonic`: no batch is begun that would end later, except the first. Raises
+    `TimeIsOver` if the model does before the first batch is done; of a later one, nothing counts then.
     """
     run = _Run(classifier, norm, tuple(sorted(set(epsilons))), tuple(attacks), seed)
-    batches = [slice(start, start + BATCH) for start in range(0, len(inputs), BATCH)]
     stopped = ""
-    for number, batch in enumerate(batches):
-        if number and deadline is not None and time.monotonic() > deadline:
-            stopped = "its time was over"
+    begun = time.monotonic()
+    for batch in _batches(len(inputs)):
+        done, size = batch.start, batch.stop - batch.start
+        if done and deadline is not None:
+            now = time.monotonic()
+            if now + (now - begun) * size / done > deadline:
+                stopped = _OVER
+                break
+        try:
+            for share, name in run.batch(inputs[batch], labels[batch], done):
+                if progress is not None:
+                    progress((done + share * size) / len(inputs), name)
+        except TimeIsOver:
+            if not done:
+                raise
+            stopped = _OVER
             break
-        for share, name in run.batch(inputs[batch], labels[batch], batch.start):
-            if progress is not None:
-                progress((number + share) / len(batches), name)
         if partial is not None:
             partial(run.evaded(""))
         if run.spent:
             stopped = run.spent
             break
     return run.evaded(stopped)
+
+
+def _batches(count: int) -> list[slice]:
+    starts = [0, *range(FIRST_BATCH, count, BATCH)]
+    return [slice(start, end) for start, end in itertools.pairwise([*starts, count])]
 
 
 class _Run:
@@ -125,7 +145,15 @@ class _Run:
         """Why the model may not be asked any more."""
 
     def batch(self, inputs: Tensor, labels: Tensor, start: int) -> Iterator[tuple[float, str]]:
-        """All attacks on one batch; yields which share is done after each."""
+        """All attacks on one batch; yields which share is done after each. What does not come to its end is undone."""
+        before = copy.deepcopy((self._tallies, self._costs, self._unfounded))
+        try:
+            yield from self._all(inputs, labels, start)
+        except TimeIsOver:
+            self._tallies, self._costs, self._unfounded = before
+            raise
+
+    def _all(self, inputs: Tensor, labels: Tensor, start: int) -> Iterator[tuple[float, str]]:
         count = len(inputs)
         correct = self._classifier.labels(inputs) == labels
         broken_by = torch.where(correct, -1, -2).repeat(len(self._epsilons), 1)
@@ -163,6 +191,13 @@ class _Run:
                 outcome = attack(self._classifier, inputs[chosen], labels[chosen], self._epsilons[:budgets], seed=seed)
             except QueriesSpent as reason:
                 self.spent = cost.incomplete = str(reason)
+                break
+            except UsageError:
+                raise
+            except GarrisonError as reason:  # an answer that is none: the other attacks may still do without
+                cost.incomplete = str(reason)
+                if self._classifier.counted:
+                    self.spent = cost.incomplete
                 break
             if outcome.incomplete:
                 self.spent = cost.incomplete = outcome.incomplete

@@ -4,22 +4,26 @@ After each stage, and after each batch of the attacks, the card so far is handed
 what it had. What a stage cannot do is listed under `omitted`, with the reason, and the others go on.
 """
 
+import dataclasses
 import datetime
+import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from garrison.core.errors import GarrisonError
-from garrison.core.robustness_card import Card, Model, rate
+from garrison.core.errors import GarrisonError, UsageError, first_line
+from garrison.core.robustness_card import Card, Check, Model, rate
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.data import Data
 from garrison.robustness.evaluation import stages
 from garrison.robustness.evaluation.clock import Clock, Progress, TimeIsOver
 from garrison.robustness.evaluation.plan import plan
 from garrison.robustness.evaluation.request import Request
+from garrison.robustness.evaluation.stages.stage import Stage
 from garrison.robustness.evaluation.working import UNASKED, Working
+from garrison.robustness.inputs.checking import of_decisions
 
 _CLEAN = 10_000
 """Inputs that the accuracy is measured on, at most; where questions are counted, only those that are attacked."""
@@ -47,9 +51,16 @@ def measure(
     request = request or Request()
     clock = Clock(request.seconds, progress)
     clock.stage("accuracy", stages.SHARE_OF_ACCURACY)
+    classifier = dataclasses.replace(classifier, watch=clock.check)
     working = _begun(classifier, data, request, clock, described, model)
     working.notes += notes
     working.command = tuple(command)
+
+    def so_far() -> None:
+        if partial is not None:
+            partial(working.card(complete=False))
+
+    so_far()
     for stage in stages.STAGES:
         if stage.part not in request.parts:
             continue
@@ -57,20 +68,38 @@ def measure(
         reason = stage.applies(working)
         if reason == UNASKED:
             continue
-        if not reason and clock.over():
-            reason = "its time was over"
+        reason = reason or _run(stage, working, so_far)
         if reason:
             working.omit(stage.name, reason)
-            continue
-        try:
-            stage.run(working, lambda: partial(working.card(complete=False)) if partial else None)
-        except TimeIsOver:
-            working.omit(stage.name, "its time was over")
-        except GarrisonError as error:
-            working.omit(stage.name, str(error))
-        if partial is not None:
-            partial(working.card(complete=False))
+            if stage.doubts:
+                working.add("checks", [_undoubted(stage.name, reason)])
+        so_far()
     return working.card(complete=True)
+
+
+def _run(stage: Stage, working: Working, so_far: Callable[[], None]) -> str:
+    """Why a stage did not come to its end; empty where it did."""
+    try:
+        working.clock.check()
+        stage.run(working, so_far)
+    except TimeIsOver:
+        return "its time was over"
+    except GarrisonError as error:
+        return str(error)
+    except Exception as error:  # whatever the model or its framework raises, hours after the first answer
+        logging.getLogger(__name__).debug("%s", stage.name, exc_info=True)
+        working.failed = True
+        return f"it failed: {type(error).__name__}: {first_line(error)}"
+    return ""
+
+
+def _undoubted(name: str, reason: str) -> Check:
+    return Check(
+        name="not-doubted",
+        verdict="failed",
+        seen=f"{name}: {reason}",
+        advice="allow more time (--time-limit), or attack fewer inputs (--samples)",
+    )
 
 
 def _begun(
@@ -82,7 +111,12 @@ def _begun(
     random = np.random.default_rng(request.seed)
     order = torch.from_numpy(random.permutation(len(data)))[: chosen.samples]
     measured = order if classifier.counted else torch.from_numpy(random.permutation(len(data))[:_CLEAN])
-    correct = _correct(classifier, data, measured, clock)
+    decided = _decided(classifier, data, measured, clock)
+    measured = measured[: len(decided)]
+    labels = torch.from_numpy(data.labels[measured.numpy()])
+    correct = decided == labels
+    # Of others this was looked at before; here each question counts.
+    notes = of_decisions(decided, labels, classifier.classes) if classifier.counted else []
     return Working(
         classifier=classifier,
         model=model,
@@ -98,15 +132,21 @@ def _begun(
         clean=rate(int(correct.sum()), len(correct)),
         measured=measured,
         correct=correct,
+        notes=notes,
     )
 
 
-def _correct(classifier: Classifier, data: Data, places: Tensor, clock: Clock) -> Tensor:
+def _decided(classifier: Classifier, data: Data, places: Tensor, clock: Clock) -> Tensor:
+    """Decisions on the inputs at these places, or on the first of them where time runs out."""
     assert isinstance(data.inputs, np.ndarray)
     found = []
     for start in range(0, len(places), _BATCH):
         some = places[start : start + _BATCH].numpy()
-        labels = torch.from_numpy(data.labels[some])
-        found.append(classifier.labels(torch.from_numpy(data.inputs[some]).to(classifier.device)).cpu() == labels)
+        try:
+            found.append(classifier.labels(torch.from_numpy(data.inputs[some]).to(classifier.device)).cpu())
+        except TimeIsOver:
+            break
         clock.told(start / len(places))
+    if not found:
+        raise UsageError("the time limit is over before the model was asked once")
     return torch.cat(found)

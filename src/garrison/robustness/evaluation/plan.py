@@ -13,7 +13,7 @@ from garrison.core.robustness_card import Budget, Norm
 from garrison.robustness import budgets
 from garrison.robustness.attacks.attack import Attack
 from garrison.robustness.classifier import Classifier
-from garrison.robustness.data import Data
+from garrison.robustness.data import Data, Kind
 from garrison.robustness.evaluation.request import Effort, Request
 
 _COUNTED = 50
@@ -78,15 +78,25 @@ def attack_names() -> tuple[str, ...]:
     return tuple(_plans().attacks)
 
 
+def budgets_of(request: Request, kind: Kind) -> tuple[Budget, ...]:
+    """The budgets of a request, or what is usual for this kind of data; each once."""
+    asked = request.budgets or tuple(budgets.parsed(text) for text in _plans().budgets[kind])
+    found: list[Budget] = []
+    for budget in asked:
+        if not any(budgets.same(budget, one) for one in found):
+            found.append(budget)
+    return tuple(found)
+
+
 def plan(data: Data, classifier: Classifier, request: Request) -> Plan:
     """What is run for a request. Raises `UsageError` for attacks that there are not, or not in a norm."""
     effort = effort_of(request)
-    asked = request.budgets or tuple(budgets.parsed(text) for text in _plans().budgets[data.kind])
+    asked = budgets_of(request, data.kind)
     attacks: dict[Norm, tuple[Attack, ...]] = {}
     left_out: dict[str, None] = {}
     for norm in dict.fromkeys(budget.norm for budget in asked):
         chosen = []
-        for name in request.attacks or effort.attacks:
+        for name in dict.fromkeys(request.attacks or effort.attacks):
             attack = made(name, norm, effort.settings.get(name, {}), optional=not request.attacks)
             if attack is None:
                 continue

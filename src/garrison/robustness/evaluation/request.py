@@ -12,6 +12,7 @@ Effort = Literal["quick", "standard", "thorough"]
 Part = Literal["evasion", "queries", "detection", "corruptions", "backdoor", "membership", "extraction", "inversion"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
 PARTS: tuple[Part, ...] = get_args(Part)
+_SEEDS = 1 << 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,8 @@ class Request:
     def __post_init__(self) -> None:
         if self.samples is not None and self.samples < 1:
             raise UsageError(f"{self.samples} inputs are none to attack")
+        if not 0 <= self.seed < _SEEDS:
+            raise UsageError(f"{self.seed} is no seed; there are 0 to {_SEEDS - 1:,}")
         if self.seconds is not None and not self.seconds > 0:
             raise UsageError(f"{self.seconds:g} seconds are no time to attack in")
 

@@ -51,6 +51,8 @@ class Working:
     """By norm."""
     notes: list[str] = field(default_factory=list)
     command: tuple[str, ...] = ()
+    failed: bool = False
+    """Whether a stage failed in a way that nobody foresaw, so that the card is never complete."""
 
     def add(self, name: str, found: Sequence[Any]) -> None:
         """Add to a part of the card."""
@@ -70,7 +72,7 @@ class Working:
             seconds=round(self.clock.elapsed, 3),
             command=self.command,
             seed=self.request.seed,
-            complete=complete,
+            complete=complete and not self.failed,
             model=self.described,
             data=Dataset(
                 name=self.data.name,

@@ -25,15 +25,21 @@ def check(classifier: Classifier, data: Data) -> tuple[str, ...]:
     Raises `UsageError` where results would mean nothing: inputs of the wrong shape or out of bounds, labels that are no
     classes of the model or counted from one, scores that are no numbers or the same for all inputs.
     """
-    _check_labels(classifier, data)
+    check_data(classifier, data)
     if not isinstance(data.inputs, np.ndarray):
         return ()
-    _check_bounds(classifier, data.inputs)
     chosen = np.unique(np.linspace(0, len(data) - 1, min(_INPUTS, len(data))).astype(int))
     labels = torch.from_numpy(data.labels[chosen])
     scores = _scores(classifier, data.inputs[chosen])
     _check_scores(classifier, scores)
-    return (*_of_decisions(scores.argmax(1), labels, classifier.classes), *_of_scores(classifier, scores))
+    return (*of_decisions(scores.argmax(1), labels, classifier.classes), *_of_scores(classifier, scores))
+
+
+def check_data(classifier: Classifier, data: Data) -> None:
+    """The part of `check` that asks the model nothing. Raises `UsageError`."""
+    _check_labels(classifier, data)
+    if isinstance(data.inputs, np.ndarray):
+        _check_bounds(classifier, data.inputs)
 
 
 def _check_labels(classifier: Classifier, data: Data) -> None:
@@ -51,12 +57,18 @@ def _check_labels(classifier: Classifier, data: Data) -> None:
 
 def _check_bounds(classifier: Classifier, inputs: NDArray[np.float32]) -> None:
     low, high = (torch.as_tensor(bound).cpu().numpy() for bound in (classifier.low, classifier.high))
+    if not (low <= high).all():
+        raise UsageError(f"the bounds of the attack are {_ends(low, high)}, which nothing lies between")
     allowed = 1e-5 * np.maximum(1, np.abs(high - low))
     if (inputs < low - allowed).any() or (inputs > high + allowed).any():
         raise UsageError(
             f"inputs go from {inputs.min():.6g} to {inputs.max():.6g}, and the bounds of the attack are "
-            f"{float(np.min(low)):.6g} and {float(np.max(high)):.6g}: set them, or scale the inputs"
+            f"{_ends(low, high)}: set them, or scale the inputs"
         )
+
+
+def _ends(low: NDArray[np.float32], high: NDArray[np.float32]) -> str:
+    return f"{float(np.min(low)):.6g} and {float(np.max(high)):.6g}"
 
 
 def _scores(classifier: Classifier, inputs: NDArray[np.float32]) -> Tensor:
@@ -84,7 +96,7 @@ def _check_scores(classifier: Classifier, scores: Tensor) -> None:
         raise UsageError(f"the model gives the same scores for all of {len(scores)} inputs")
 
 
-def _of_decisions(decisions: Tensor, labels: Tensor, classes: int) -> list[str]:
+def of_decisions(decisions: Tensor, labels: Tensor, classes: int) -> list[str]:
     """Raises `UsageError` for labels that are counted from another number."""
     notes = []
     count = len(labels)

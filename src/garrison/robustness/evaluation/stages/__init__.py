@@ -18,10 +18,10 @@ from garrison.robustness.evaluation.stages.stage import Stage
 SHARE_OF_ACCURACY = 0.02
 
 STAGES: tuple[Stage, ...] = (
-    Stage("doubts of the model", "evasion", 0.03, doubts.of_model_apply, doubts.of_model),
+    Stage("doubts of the model", "evasion", 0.03, doubts.of_model_apply, doubts.of_model, doubts=True),
     Stage("evasion", "evasion", 0.40, evasion.applies, evasion.run),
     Stage("evasion within constraints", "evasion", 0.10, tables.applies, tables.run),
-    Stage("doubts of the attacks", "evasion", 0.05, doubts.of_attacks_apply, doubts.of_attacks),
+    Stage("doubts of the attacks", "evasion", 0.05, doubts.of_attacks_apply, doubts.of_attacks, doubts=True),
     Stage("attacks without gradients", "queries", 0.10, costs.applies, costs.run),
     Stage("detectors", "detection", 0.05, detection.applies, detection.run),
     Stage("corruptions", "corruptions", 0.05, corruptions.applies, corruptions.run),

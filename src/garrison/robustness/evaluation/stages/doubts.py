@@ -1,5 +1,7 @@
 """How the evaluation doubts itself: what the model looks like to attacks, and what they left undone."""
 
+import math
+
 from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Check, Norm
 from garrison.robustness import masking
@@ -99,7 +101,8 @@ def _few_steps(working: Working, norm: Norm, epsilon: float) -> list[Check]:
         return []
     assert many is not None
     assert one is not None
-    iterated = many(classifier, inputs, labels, (epsilon, enough), seed=seed)
+    budgets = (epsilon, enough) if math.isfinite(enough) else (epsilon,)
+    iterated = many(classifier, inputs, labels, budgets, seed=seed)
     checks.append(masking.check_single_step(one(classifier, inputs, labels, (epsilon,), seed=seed), iterated))
     checks.append(masking.check_unbounded(iterated, enough))
     return checks

@@ -22,3 +22,5 @@ class Stage:
     applies: Callable[[Working], str]
     """Why it cannot be done; empty where it can. What is not even wanted says `UNASKED`."""
     run: Callable[[Working, Partial], None]
+    doubts: bool = False
+    """Whether it looks for what is wrong with the results of others, which nothing vouches for without it."""
