@@ -251,6 +251,36 @@ def _report() -> str:
     return "".join(parts)
 
 
+def _card() -> str:
+    """The fields of every struct of a robustness card, from the whole to its parts."""
+    import msgspec
+
+    from garrison.core import robustness_card
+
+    parts = []
+    (_,), components = msgspec.json.schema_components([robustness_card.Card])
+    names = [name for name in vars(robustness_card) if name in components]
+    for name in ("Card", *(name for name in names if name != "Card")):
+        kind, properties = getattr(robustness_card, name), components[name]["properties"]
+        path = kind.__module__.removeprefix("garrison.").replace(".", "/") + ".py"
+        said = {field: text for field, _, _, text in _fields(path, name)}
+        rows = []
+        for field in msgspec.structs.fields(kind):
+            value = _json_type(properties[field.encode_name]) + ("" if field.required else ", optional")
+            rows.append((f"`{field.encode_name}`", value, said[field.name]))
+        about = " ".join((kind.__doc__ or "").split())
+        parts.append(f"\n### {name}\n\n{about}\n{_table(('Field', 'Value', 'Meaning'), rows)}")
+    return "".join(parts)
+
+
+def _card_numbers() -> str:
+    """The table in the module that makes the numbers."""
+    from garrison.core import robustness_measurements
+
+    said = (robustness_measurements.__doc__ or "").partition("\n\n")[2]
+    return f"\n{said.strip()}\n\n"
+
+
 def _predicates() -> str:
     """The fields of garrison's own predicates, and of what is in them."""
     import msgspec
@@ -369,6 +399,8 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "limits": _limits,
     "report": _report,
     "predicates": _predicates,
+    "card": _card,
+    "card-numbers": _card_numbers,
     "facts": _facts,
     "threats": _threats,
     "decisions": _decisions,

@@ -282,37 +282,53 @@ class Card(Part, frozen=True, kw_only=True):
     """What was measured of a model under attack. A part that is empty was not measured; `omitted` says why."""
 
     card_version: Annotated[str, msgspec.Meta(pattern=r"^1\.")]
+    """`1.0`."""
     tool: Tool
+    """What measured it."""
     started: datetime.datetime
     """UTC."""
     seconds: float
+    """How long it took."""
     command: tuple[str, ...] = ()
     """What was run, to run it again."""
     seed: int
+    """The same seed, model and data give the same card."""
     complete: bool
     """Whether the measurement came to its end. What was left out on the way, `omitted` says."""
     model: Model
     data: Dataset
     clean_accuracy: Rate
+    """Without an attack."""
     evasion: tuple[Evasion, ...] = ()
     """In the order in which the budgets were asked for."""
     costs: tuple[AttackResult, ...] = ()
     """Attacks without gradients, each on its own: what the model costs somebody who can only ask it."""
     curves: tuple[Curve, ...] = ()
+    """Over epsilon, over queries, of copies."""
     slices: tuple[Slice, ...] = ()
     """The worst first."""
     pictures: tuple[Picture, ...] = ()
+    """Inputs before and after, under the first budget."""
     corruptions: tuple[Corruption, ...] = ()
+    """Each kind of damage at each severity."""
     inference: tuple[Inference, ...] = ()
+    """Of members, and of attributes."""
     extraction: tuple[Extraction, ...] = ()
+    """Copies of the model."""
     inversion: tuple[Inversion, ...] = ()
+    """One for each class."""
     triggers: tuple[Trigger, ...] = ()
+    """One for each class."""
     detection: tuple[Detection, ...] = ()
+    """Of a detector before the model, for each attack."""
     checks: tuple[Check, ...] = ()
     """How the evaluation doubts itself."""
     advice: tuple[Advice, ...] = ()
+    """What to do next, the most urgent first."""
     omitted: tuple[Omitted, ...] = ()
+    """What was not measured, and why."""
     notes: tuple[str, ...] = ()
+    """What is odd about model or data."""
 
 
 _Z = 1.959963984540054

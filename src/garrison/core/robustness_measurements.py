@@ -1,4 +1,15 @@
-"""The numbers of a robustness card, one by one: what bounds are held against, and what an attestation says."""
+"""The numbers of a robustness card, one by one: what bounds are held against, and what an attestation says.
+
+| Number | What it is |
+| --- | --- |
+| `accuracy` | Share of inputs that are classified correctly. |
+| `robust-accuracy` | After all attacks; `@linf:8/255` names the budget, where the card has several. |
+| `corruption-accuracy` | Mean over all kinds and severities of damage. |
+| `membership-auc`, `membership-tpr-at-0.01`, `membership-tpr-at-0.001` | Of the strongest attack on each. |
+| `attribute-sex-advantage` | How much more often a hidden `sex` is guessed with the model than without. |
+| `extraction-fidelity-after-500` | Of the best copy for so many queries, without a defence. |
+| `trigger-anomaly-index` | The highest of all classes. |
+"""
 
 import math
 from collections.abc import Iterator
@@ -27,8 +38,17 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measurements(card: Card) -> tuple[Measured, ...]:
-    """All numbers of the card that somebody may set a bound to. What was measured on nothing is left out."""
-    return tuple(one for one in _all(card) if one.samples > 0 and math.isfinite(one.value))
+    """All numbers of the card that somebody may set a bound to. What was measured on nothing is left out.
+
+    Of several attacks that measure the same, the one that got furthest counts: an attacker would choose it.
+    """
+    furthest: dict[str, Measured] = {}
+    for one in _all(card):
+        if one.samples > 0 and math.isfinite(one.value):
+            name = str(one)
+            if name not in furthest or one.value > furthest[name].value:
+                furthest[name] = one
+    return tuple(furthest.values())
 
 
 def _all(card: Card) -> Iterator[Measured]:
@@ -48,6 +68,9 @@ def _all(card: Card) -> Iterator[Measured]:
             yield _of_estimate(f"{one.target}-auc", one.auc, one.samples, one.attack)
         for rate_of_false, estimate in one.true_positives.items():
             yield _of_estimate(f"{one.target}-tpr-at-{rate_of_false}", estimate, one.samples, one.attack)
+        if one.advantage is not None:
+            name = one.target.lower().replace("_", "-")
+            yield _of_estimate(f"attribute-{name}-advantage", one.advantage, one.samples, one.attack)
     for copy in card.extraction:
         if copy.defence == "none":
             yield _of_rate(f"extraction-fidelity-after-{copy.queries}", copy.fidelity, None, copy.strategy)

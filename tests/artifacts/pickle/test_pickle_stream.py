@@ -222,6 +222,24 @@ def test_a_pickle_inside_a_literal_is_examined(encode: object) -> None:
     assert any(isinstance(fact, Import) and fact.module == "os" for fact in facts_of(data, "model.pkl"))
 
 
+class Runs:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (os.system, ("id",))
+
+
+def test_a_joblib_file_with_arrays_of_objects_is_one_subject() -> None:
+    file = io.BytesIO()
+    joblib.dump([numpy.array(["red", "green", number], dtype=object) for number in range(12)], file)
+    assert len(examine_bytes(file.getvalue(), "encoder.joblib")) == 1
+    assert findings_of(file.getvalue(), "encoder.joblib") == []
+
+
+def test_what_an_array_of_objects_runs_in_a_joblib_file_is_found() -> None:
+    file = io.BytesIO()
+    joblib.dump([numpy.array([number, Runs()], dtype=object) for number in range(3)], file)
+    assert worst(findings_of(file.getvalue(), "encoder.joblib")) == "critical"
+
+
 def test_data_behind_the_last_pickle_is_said() -> None:
     assert "pickle-trailing-data" in rules_of(pickle.dumps([1, 2]) + b"\x00\x01\x02garbage")
 

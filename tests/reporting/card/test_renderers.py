@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from garrison.core.robustness_card import Card, Model, rate
+from garrison.core.robustness_card import Card, Check, Estimate, Extraction, Inference, Model, rate
 from garrison.core.robustness_verdicts import Bound, Judged
 from garrison.reporting.card import html, json_card, table
 from tests.robustness.samples import card, full_card
@@ -79,3 +79,52 @@ def test_the_page_stands_alone() -> None:
 def test_an_empty_card_is_a_page_too() -> None:
     page = html.render(card(evasion=(), clean_accuracy=rate(0, 0)))
     assert "not attacked" in page
+
+
+def test_attacks_on_membership_are_summed_up_under_the_strongest() -> None:
+    def attack(name: str, found: float) -> Inference:
+        return Inference(
+            attack=name,
+            target="membership",
+            auc=Estimate(value=0.6),
+            true_positives={"0.01": Estimate(value=2 * found), "0.001": Estimate(value=found)},
+            samples=2000,
+            seconds=1.0,
+            checks=(Check(name="leak", verdict="unknown", seen="too few"),),
+        )
+
+    text = table.render(full_card(inference=(attack("loss", 0.001), attack("lira-offline", 0.02))))
+    assert "Membership              lira-offline: AUC 0.600, 4.00 % of members at 1 % false positives" in text
+    assert "weaker                loss 0.10 % of members at 0.1 % false positives" in text
+    assert text.count("leak unknown: too few") == 1
+
+
+def test_of_each_strategy_and_defence_the_terminal_has_the_best_copy_only() -> None:
+    def copy(strategy: str, defence: str, queries: int, count: int) -> Extraction:
+        return Extraction(
+            strategy=strategy,
+            defence=defence,
+            queries=queries,
+            fidelity=rate(count, 100),
+            accuracy=rate(count, 100),
+            served_accuracy=rate(77, 100) if defence != "none" else None,
+        )
+
+    several = full_card(
+        extraction=(
+            copy("random", "none", 100, 40),
+            copy("random", "none", 500, 80),
+            copy("noise", "none", 500, 20),
+            copy("random, answers", "rounding 1 digit", 500, 79),
+        )
+    )
+    text = table.render(several)
+    assert text.count("buy a copy") == 3
+    assert "by random: 500 queries buy a copy that agrees on 80.0 %" in text
+    assert "behind rounding 1 digit: 500 queries" in text
+    assert "77.0 % right" in html.render(several)
+
+
+def test_a_check_that_passed_under_several_norms_is_named_once() -> None:
+    passed = Check(name="planted-weakness", verdict="passed", seen="found")
+    assert table.render(card(checks=(passed, passed))).count("planted-weakness") == 1

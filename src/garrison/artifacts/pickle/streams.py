@@ -202,7 +202,9 @@ class Streams:
             for header, opcodes in ((2, b"\x8cCU"), (5, b"XBT"), (9, b"\x8d\x8e\x96")):
                 if position >= header and data[position - header] in opcodes and self._hidden < 4096:
                     where = span(self.machine.pread, base + position - header)
-                    if where is not None and where[1] >= 8:
+                    # Of one that reaches beyond the end nothing can be read: other opcodes happen to look like it,
+                    # such as those before each array in joblib's files, and all that follows would be read again.
+                    if where is not None and where[1] >= 8 and sum(where) <= self.reader.size:
                         self._hidden += 1
                         self._hidden_pickle(base + position - header, *where)
         if base < _SNAPSHOTS_WITHIN:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from garrison.core.robustness_card import AttackResult, Card, Check, Evasion, Slice
+from garrison.core.robustness_card import AttackResult, Card, Check, Evasion, Extraction, Inference, Slice
 from garrison.core.robustness_verdicts import Judged
 from garrison.reporting.card import wording
 from garrison.reporting.text import printable, shortened, without_commands, wrap
@@ -34,16 +34,16 @@ class _Table:
         yield from self._row("Accuracy", f"{wording.share(clean)} ({wording.interval(clean)}) of {clean.of:,}")
         for evasion in card.evasion:
             yield ""
-            yield from self._evasion(evasion)
+            yield from self._evasion(evasion, card.data.kind)
         if card.costs:
             yield ""
             yield "To somebody who can only ask"
         for row in card.costs[:_ROWS]:
-            yield from self._row(f"  {row.attack}", f"{wording.budget(row.budget)}: {_attack(row)}")
+            yield from self._row(f"  {row.attack}", f"{wording.budget(row.budget, card.data.kind)}: {_attack(row)}")
         yield from self._numbers(card)
         yield from self._checks(card.checks)
-        for one in card.omitted[:_ROWS]:
-            yield from self._row("Left out", f"{one.what}: {one.why}")
+        for what, why in wording.left_out(card)[:_ROWS]:
+            yield from self._row("Left out", f"{what}: {why}")
         for note in card.notes:
             yield from self._row("Note", note)
         if card.advice:
@@ -64,10 +64,10 @@ class _Table:
         if not card.complete:
             yield self._paint("The card is not complete: it was stopped before its end.", "1;33")
 
-    def _evasion(self, evasion: Evasion) -> Iterator[str]:
+    def _evasion(self, evasion: Evasion, kind: str) -> Iterator[str]:
         robust = evasion.robust_accuracy
         most = f"at most {wording.share(robust)} ({wording.interval(robust)})"
-        text = f"{most} of {robust.of:,}, {wording.budget(evasion.budget)}"
+        text = f"{most} of {robust.of:,}, {wording.budget(evasion.budget, kind)}"
         yield from self._row("Robust accuracy", text, bold=True)
         for row in evasion.attacks[:_ROWS]:
             yield from self._row(f"  {row.attack}", _attack(row))
@@ -83,7 +83,8 @@ class _Table:
     def _checks(self, checks: Sequence[Check]) -> Iterator[str]:
         if not checks:
             return
-        passed = [check.name for check in checks if check.verdict == "passed"]
+        # A check of attacks is made under each norm; whoever fails it under one is told below.
+        passed = list(dict.fromkeys(check.name for check in checks if check.verdict == "passed"))
         yield ""
         if passed:
             yield from self._row("Checks passed", ", ".join(passed))
@@ -125,36 +126,69 @@ def _attack(row: AttackResult) -> str:
 
 
 def _inference(card: Card) -> Iterator[tuple[str, str]]:
+    """The attack that got furthest on each target in full, the others in a line."""
+    targets: dict[str, list[Inference]] = {}
     for one in card.inference:
-        parts = [f"AUC {wording.estimate(one.auc)}"] if one.auc else []
-        parts += [
-            f"{wording.estimate(found, percent=True)} of members at {float(rate):.1%} false positives"
-            for rate, found in one.true_positives.items()
-        ]
-        if one.accuracy is not None:
-            guess = f"; guessing gets {one.baseline:.1%}" if one.baseline is not None else ""
-            parts.append(f"right on {wording.share(one.accuracy)} ({wording.interval(one.accuracy)}){guess}")
-        doubts = "".join(
-            f"; {check.name} {check.verdict}: {check.seen}" for check in one.checks if check.verdict != "passed"
-        )
-        name = "Membership" if one.target == "membership" else f"Attribute {one.target}"
-        yield name, f"{one.attack}: {', '.join(parts)}{doubts}"
+        targets.setdefault(one.target, []).append(one)
+    for target, ones in targets.items():
+        best, *others = sorted(ones, key=_reach, reverse=True)
+        name = "Membership" if target == "membership" else f"Attribute {target}"
+        yield name, f"{best.attack}: {', '.join(_inferred(best))}"
+        if others:
+            weaker = (f"{one.attack.partition(',')[0]} {_inferred(one)[-1]}" for one in others)
+            yield "  weaker", "; ".join(weaker)
+        # What is wrong with the game is wrong for every attack in it.
+        for said in dict.fromkeys(
+            f"{check.name} {check.verdict}: {check.seen}"
+            for one in ones
+            for check in one.checks
+            if check.verdict != "passed"
+        ):
+            yield "  in doubt", said
+
+
+def _reach(one: Inference) -> tuple[float, float, float]:
+    """How far an attack got: at the lowest rate of false positives, then by its curve, then by its guesses."""
+    lowest = min(one.true_positives, key=float, default="")
+    return (
+        one.true_positives[lowest].value if lowest else 0.0,
+        one.auc.value if one.auc else 0.0,
+        one.accuracy.value if one.accuracy else 0.0,
+    )
+
+
+def _inferred(one: Inference) -> list[str]:
+    """What an attack learnt, the most telling number last."""
+    parts = [f"AUC {wording.estimate(one.auc)}"] if one.auc else []
+    parts += [
+        f"{wording.estimate(found, percent=True)} of members at {wording.false_positives(rate)}"
+        for rate, found in sorted(one.true_positives.items(), key=lambda item: -float(item[0]))
+    ]
+    if one.accuracy is not None:
+        guess = f"; guessing gets {100 * one.baseline:.1f} %" if one.baseline is not None else ""
+        parts.append(f"right on {wording.share(one.accuracy)} ({wording.interval(one.accuracy)}){guess}")
+    return parts
 
 
 def _extraction(card: Card) -> Iterator[tuple[str, str]]:
-    for one in card.extraction[:_ROWS]:
-        behind = "" if one.defence == "none" else f", behind {one.defence}"
-        yield (
-            "Extraction",
-            f"{one.queries:,} queries ({one.strategy}{behind}) buy a copy that agrees on {wording.share(one.fidelity)}",
-        )
+    """The best copy of each strategy, and of what stands against it the best behind each defence."""
+    best: dict[tuple[str, str], Extraction] = {}
+    for one in card.extraction:
+        key = (one.strategy, "") if one.defence == "none" else ("", one.defence)
+        if key not in best or one.fidelity.value > best[key].fidelity.value:
+            best[key] = one
+    title = "Extraction"
+    for one in list(best.values())[:_ROWS]:
+        how = f"by {one.strategy}" if one.defence == "none" else f"behind {one.defence}"
+        yield title, f"{how}: {one.queries:,} queries buy a copy that agrees on {wording.share(one.fidelity)}"
+        title = ""
 
 
 def _corruptions(card: Card) -> Iterator[tuple[str, str]]:
     if card.corruptions:
         mean = sum(one.accuracy.value for one in card.corruptions) / len(card.corruptions)
         worst = min(card.corruptions, key=lambda one: one.accuracy.value)
-        text = f"{mean:.1%} right on average over {len(card.corruptions)} kinds and degrees of damage; "
+        text = f"{100 * mean:.1f} % right on average over {len(card.corruptions)} kinds and degrees of damage; "
         yield "Corruptions", text + f"worst {worst.name} {worst.severity}: {wording.share(worst.accuracy)}"
 
 
@@ -169,7 +203,7 @@ def _triggers(card: Card) -> Iterator[tuple[str, str]]:
 def _detection(card: Card) -> Iterator[tuple[str, str]]:
     for one in card.detection[:_ROWS]:
         rates = ", ".join(
-            f"{wording.estimate(found, percent=True)} at {float(rate):.0%} false positives"
+            f"{wording.estimate(found, percent=True)} at {wording.false_positives(rate)}"
             for rate, found in one.true_positives.items()
         )
         evades = f"; {wording.share(one.evades_both)} evade model and detector" if one.evades_both else ""

@@ -1,8 +1,10 @@
 """How the numbers of a card are said, the same in a terminal and on a page."""
 
-from fractions import Fraction
+import re
 
 from garrison.core.robustness_card import Budget, Card, Dataset, Estimate, Model, Rate
+
+_BUDGET = re.compile(r"\b(linf|l2|l1|l0):(\d+(?:\.\d+)?(?:e-?\d+)?)")
 
 ACCESS = {
     "gradients": "attacked through its gradients",
@@ -30,15 +32,29 @@ def estimate(one: Estimate, *, percent: bool = False) -> str:
     return f"{text} ({one.low * scale:.{digits}f} to {one.high * scale:.{digits}f}{unit})"
 
 
-def budget(one: Budget | None) -> str:
-    """`linf 8/255`, as people write it; a budget of no norm is one of constraints."""
+def false_positives(rate: str) -> str:
+    """`0.1 % false positives`, of a rate such as `0.001`."""
+    return f"{100 * float(rate):g} % false positives"
+
+
+def budget(one: Budget | None, kind: str = "") -> str:
+    """`linf 8/255`, as people write it; without a norm, what bounds an attack on this kind of data."""
     if one is None:
-        return "within constraints"
-    for below in (255, 256):
-        above = Fraction(one.epsilon * below).limit_denominator(1)
-        if above and abs(one.epsilon * below - above) < 1e-6 and one.epsilon < 1:
-            return f"{one.norm} {above}/{below}"
-    return f"{one.norm} {one.epsilon:.4g}"
+        return "by changed words" if kind == "text" else "within constraints"
+    return f"{one.norm} {epsilon(one.norm, one.epsilon)}"
+
+
+def epsilon(norm: str, value: float) -> str:
+    """`8/255` for steps of a pixel, as is usual under linf, else a decimal."""
+    steps = round(255 * value)
+    if norm == "linf" and 0 < steps < 255 and abs(255 * value - steps) < 1e-3:
+        return f"{steps}/255"
+    return f"{value:.4g}"
+
+
+def named_budget(text: str) -> str:
+    """What stands in a card as `linf:0.0313725`, as `linf 8/255`; other text as it is."""
+    return _BUDGET.sub(lambda found: f"{found[1]} {epsilon(found[1], float(found[2]))}", text)
 
 
 def model(one: Model) -> str:
@@ -51,6 +67,14 @@ def data(one: Dataset) -> str:
     return f"{one.count:,} {one.kind} inputs{shape}"
 
 
+def left_out(card: Card) -> list[tuple[str, str]]:
+    """What was not measured, and why; what has the same reason together."""
+    reasons: dict[str, list[str]] = {}
+    for one in card.omitted:
+        reasons.setdefault(one.why, []).append(one.what)
+    return [(", ".join(names), why) for why, names in reasons.items()]
+
+
 def headline(card: Card) -> str:
     """The answer in one sentence."""
     if not card.evasion:
@@ -58,7 +82,7 @@ def headline(card: Card) -> str:
     worst = card.evasion[0]
     return (
         f"right on {share(card.clean_accuracy)} of inputs, and on at most {share(worst.robust_accuracy)} "
-        f"under attack ({budget(worst.budget)})"
+        f"under attack ({budget(worst.budget, card.data.kind)})"
     )
 
 
