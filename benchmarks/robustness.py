@@ -44,6 +44,8 @@ def main() -> None:
     parser.add_argument("--fashion-mnist", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--adult", type=Path, help="without it, membership inference leaves the table out")
     parser.add_argument("--inputs", type=int, default=1000, help="test images for PGD")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of PGD and Square, each with a seed of its own")
+    parser.add_argument("--trained", type=int, default=10_000, help="training images for hardening")
     parser.add_argument("--work", type=Path, default=HERE / "work", help="where environments and models are kept")
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds for one library in one part")
     parser.add_argument(
@@ -62,7 +64,8 @@ def main() -> None:
         return str(prepare(library["requirements"], work / f"robustness-{name}", bare) / "python")
 
     world = work / "world"
-    settings = {"inputs": options.inputs, "adult": str(options.adult.resolve()) if options.adult else None}
+    settings = {name: getattr(options, name) for name in ("inputs", "seeds", "trained")}
+    settings["adult"] = str(options.adult.resolve()) if options.adult else None
     made = [python("garrison"), str(TASKS / "world.py"), str(world), str(options.fashion_mnist), json.dumps(settings)]
     subprocess.run(made, check=True, env=_environment({}))
     for part in options.part:

@@ -20,8 +20,6 @@ from world import CLASSES, EPSILON, MODELS, SEED, Results, World, main, seed, ti
 
 STEPS, STEP = 40, 0.01
 BATCH = 250
-REPEATS = 3
-"""Seeds of the quick attacks: the mean of what they find is given, and the median of their times."""
 FEW, FEWER, FEWEST = 100, 50, 10
 """Inputs for AutoAttack, for Square and for HopSkipJump."""
 SQUARE_QUERIES = 1000
@@ -38,7 +36,8 @@ class Attacks:
 
     pgd: Attacking
     square: Attacking | None = None
-    autoattack: Attacking | None = None
+    autoattack: dict[int, Attacking] | None = None
+    """By the steps of its gradient attacks."""
     auto_pgd: Attacking | None = None
     hopskipjump: Attacking | None = None
     """On one input at a time."""
@@ -49,17 +48,19 @@ class Asked(torch.nn.Module):
 
     def __init__(self, model: torch.nn.Module) -> None:
         super().__init__()
-        self.model = model.eval()
+        self.model = model
         self.points = 0
         self.nearest = math.inf
         """In L2, of the points asked about since `watch`."""
         self._watched: tuple[Tensor, int, int] | None = None
+        self.eval()
 
     def watch(self, one: Tensor, label: int, limit: int) -> None:
         """Raise `Spent` after so many more points."""
         self._watched, self.points, self.nearest = (one, label, limit), 0, math.inf
 
     def forward(self, points: Tensor) -> Tensor:
+        points = points.float()  # some ask in float64
         scores: Tensor = self.model(points)
         before, self.points = self.points, self.points + len(scores)
         if self._watched is not None:
@@ -82,21 +83,22 @@ def measure(library: Callable[[], Attacks], world: World, results: Results) -> N
     images, labels = map(torch.from_numpy, world.images("test", world.settings["inputs"]))
     attacks = library()
     models = {name: Asked(world.model(name)) for name in MODELS}
+    repeats = world.settings["seeds"]
     tried = [
-        ("PGD", attacks.pgd, len(images), REPEATS),
-        ("Square", attacks.square, FEWER, REPEATS),
+        ("PGD", attacks.pgd, len(images), repeats),
+        ("Square", attacks.square, FEWER, repeats),
         ("APGD on two losses", attacks.auto_pgd, len(images), 1),
     ]
     for name, model in models.items():
-        for what, attack, count, repeats in tried:
+        for what, attack, count, times in tried:
             if attack is not None:
-                _within_budget(f"{what}, {name}", attack, model, images[:count], labels[:count], repeats, results)
+                _within_budget(f"{what}, {name}", attack, model, images[:count], labels[:count], times, results)
         if attacks.hopskipjump is not None:
             _by_decisions(name, attacks.hopskipjump, model, images, labels, results)
-    if attacks.autoattack is not None:  # last, for one of them takes more than its time
+    for steps, attack in (attacks.autoattack or {}).items():  # last, for one of them takes more than its time
         for name, model in models.items():
-            some, their = images[:FEW], labels[:FEW]
-            _within_budget(f"AutoAttack, {name}", attacks.autoattack, Asked(model.model), some, their, 1, results)
+            what = f"AutoAttack, {steps} steps, {name}"
+            _within_budget(what, attack, model, images[:FEW], labels[:FEW], 1, results)
 
 
 def _within_budget(
@@ -177,7 +179,7 @@ def garrison() -> Attacks:
         pgd=of(PGD(steps=STEPS, step=STEP, batch=BATCH)),
         auto_pgd=of(APGDCE(batch=BATCH), APGDDLR(batch=BATCH)),
         square=of(Square(queries=SQUARE_QUERIES)),
-        autoattack=of(*autoattack.standard("linf", CLASSES)),
+        autoattack={steps: of(*autoattack.standard("linf", CLASSES, steps=steps)) for steps in (10, 100)},
         hopskipjump=of(HopSkipJump(queries=max(QUERIES) + 1, start="noise")),
     )
 
@@ -206,7 +208,7 @@ def art() -> Attacks:
     return Attacks(
         pgd=of(ProjectedGradientDescentPyTorch, **within, eps_step=STEP, max_iter=STEPS, num_random_init=1, **quiet),
         square=of(SquareAttack, **within, max_iter=SQUARE_QUERIES, **quiet),
-        autoattack=of(AutoAttack, **within, eps_step=STEP),
+        autoattack={100: of(AutoAttack, **within, eps_step=STEP)},
         hopskipjump=of(HopSkipJump, norm=2, max_iter=64, max_eval=1000, init_eval=100, **quiet),
     )
 
@@ -240,10 +242,22 @@ def torchattacks() -> Attacks:
 
         return attack
 
+    def autoattack(steps: int) -> Attacking:
+        """Its own takes 10 steps, where the authors of AutoAttack take 100."""
+
+        def attack(model: torch.nn.Module, images: Tensor, labels: Tensor, seed: int) -> Any:
+            ready = library.AutoAttack(model, eps=EPSILON, n_classes=CLASSES, seed=seed)
+            for one in ready._autoattack.attacks:
+                if hasattr(one, "steps"):
+                    one.steps = steps
+            return ready(images, labels)
+
+        return attack
+
     return Attacks(
         pgd=of(library.PGD, alpha=STEP, steps=STEPS),
         square=of(library.Square, n_queries=SQUARE_QUERIES),
-        autoattack=of(library.AutoAttack, n_classes=CLASSES),
+        autoattack={steps: autoattack(steps) for steps in (10, 100)},
     )
 
 

@@ -37,7 +37,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.settings: dict[str, Any] = json.loads((folder / SETTINGS).read_text())
-        """What the run was asked for: `inputs`, and the folder of `adult`, or null."""
+        """What the run was asked for: `inputs`, `seeds`, `trained`, and the folder of `adult` or null."""
         with np.load(folder / "images.npz", allow_pickle=False) as arrays:
             self._arrays = dict(arrays)
 

@@ -52,13 +52,13 @@ class Ledger:
                 for half in (slice(len(points) // 2), slice(len(points) // 2, None)):
                     self.ask(points[half], which[half])
             raise
-        counts = self.queries[which] + 1 + _repeats(which)
+        before = self.queries[which] - self._before[which]
         self.queries += which.bincount(minlength=len(self.queries))
         if bool(scores.isnan().any()):
             raise GarrisonError(f"{self.classifier.name or 'the model'} answered with scores that are no numbers (NaN)")
         wrong = scores.argmax(1) != self.labels[which]
         if bool(wrong.any()):
-            self._keep(points[wrong], which[wrong], (counts - self._before[which])[wrong])
+            self._keep(points[wrong], which[wrong], (before + 1 + _repeats(which))[wrong])
         return scores
 
     def margins(self, points: Tensor, which: Tensor) -> Tensor:

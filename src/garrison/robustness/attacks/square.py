@@ -62,7 +62,7 @@ class Square(BlackBoxAttack):
             kept = ledger.found_after[place, which] < 0
             if not bool(kept.all()):
                 which, best, loss = which[kept], best[kept], loss[kept]
-                search.images = search.images[kept]
+                search.keep(kept)
             if not len(which):
                 return
             area = self.share / 2 ** sum(iteration * 10_000 / self.queries > turn for turn in _HALVINGS)
@@ -97,6 +97,11 @@ class _Search:
         self._epsilon = epsilon
         self._norm = norm
         self._random = random
+        self._lowest, self._highest = self._clip(images - epsilon), self._clip(images + epsilon)
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some of the images only."""
+        self.images, self._lowest, self._highest = self.images[kept], self._lowest[kept], self._highest[kept]
 
     def start(self) -> Tensor:
         """Vertical stripes for linf, a grid of bumps for l2 and l1 (sections 3.3 and 3.4 of the paper)."""
@@ -119,17 +124,13 @@ class _Search:
 
     def _step_signs(self, best: Tensor, area: float) -> Tensor:
         window = self._window(*self._size(area, 1))
-        signs = self._signs(*best.shape[:2], 1, 1)
-        points = self._moved(best, window, signs)
-        idle = (points == best).flatten(1).all(1)
-        if bool(idle.any()):
-            points = self._moved(best, window, torch.where(idle.view(-1, 1, 1, 1), -signs, signs))
-        return points
-
-    def _moved(self, best: Tensor, window: tuple[Tensor, ...], signs: Tensor) -> Tensor:
+        up = self._signs(*best.shape[:2], 1, 1) > 0
+        lowest, highest = self._lowest[window], self._highest[window]
+        changed = torch.where(up, highest, lowest)
+        idle = (changed == best[window]).flatten(1).all(1).view(-1, 1, 1, 1)
         points = best.clone()
-        points[window] = self.images[window] + self._epsilon * signs
-        return self._clip(points)
+        points[window] = torch.where(idle, torch.where(up, lowest, highest), changed)
+        return points
 
     def _step_mass(self, best: Tensor, area: float) -> Tensor:
         """Move the change of one window into another, in the shape of a bump (algorithm 3)."""
