@@ -52,7 +52,7 @@ def art(world: World, results: Results) -> None:
         seed()
         model = world.model("std")
         estimator = PyTorchClassifier(
-            model,
+            torch.nn.Sequential(model),  # of several layers, its TRADES takes the first's outputs for the scores
             torch.nn.CrossEntropyLoss(),
             (1, 28, 28),
             CLASSES,
