@@ -93,7 +93,9 @@ def test_attacks_on_membership_are_summed_up_under_the_strongest() -> None:
             checks=(Check(name="leak", verdict="unknown", seen="too few"),),
         )
 
-    text = table.render(full_card(inference=(attack("loss", 0.001), attack("lira-offline", 0.02))))
+    several = full_card(inference=(attack("loss", 0.001), attack("lira-offline", 0.02)))
+    assert html.render(several).count("leak: too few") == 1
+    text = table.render(several)
     assert "Membership              lira-offline: AUC 0.600, 4.00 % of members at 1 % false positives" in text
     assert "weaker                loss 0.10 % of members at 0.1 % false positives" in text
     assert text.count("leak unknown: too few") == 1

@@ -2,7 +2,7 @@
 
 import re
 
-from garrison.core.robustness_card import Budget, Card, Dataset, Estimate, Model, Rate
+from garrison.core.robustness_card import Budget, Card, Check, Dataset, Estimate, Model, Rate
 
 _BUDGET = re.compile(r"\b(linf|l2|l1|l0):(\d+(?:\.\d+)?(?:e-?\d+)?)")
 
@@ -65,6 +65,12 @@ def model(one: Model) -> str:
 def data(one: Dataset) -> str:
     shape = " of " + "×".join(map(str, one.shape)) if one.shape else ""
     return f"{one.count:,} {one.kind} inputs{shape}"
+
+
+def inference_doubts(card: Card) -> list[Check]:
+    """What is in doubt of attacks on privacy; what is wrong with several of them once."""
+    found = (check for one in card.inference for check in one.checks if check.verdict != "passed")
+    return list({(check.name, check.seen): check for check in found}.values())
 
 
 def left_out(card: Card) -> list[tuple[str, str]]:
