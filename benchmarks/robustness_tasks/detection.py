@@ -108,7 +108,7 @@ def art(world: World, results: Results) -> None:
         scanning = SubsetScanningDetector(classifier, inputs[:1000], layer, verbose=False)
     trial.measure(
         "SubsetScanningDetector",
-        lambda given: np.asarray(scanning.detect(given)[0]["predictions"]).ravel(), fit.seconds,
+        lambda given: np.ravel(scanning.detect(given)[0]["scores"]), fit.seconds,
     )  # fmt: skip
 
 
