@@ -16,6 +16,7 @@ from garrison.core.robustness_card import Card, Model
 from garrison.robustness.budgets import parsed
 from garrison.robustness.classifier import Classifier, QueriesSpent, of_function, of_module
 from garrison.robustness.data import Data
+from garrison.robustness.detection.energy import Energy
 from garrison.robustness.detection.neighbours import Neighbours
 from garrison.robustness.detection.storing import Origin, store
 from garrison.robustness.evaluation.measuring import measure
@@ -160,6 +161,7 @@ def test_tables_are_attacked_within_their_world() -> None:
     assert card.evasion[0].budget is None
     assert card.evasion[0].attacks[0].success.count > 0
     assert any("No constraints were given" in note for note in card.notes)
+    assert "zero-gradients" not in {check.name for check in card.checks}
     assert card.pictures[0].media == "text/plain"
 
 
@@ -219,6 +221,24 @@ def test_a_stored_detector_is_measured_under_an_attack_that_knows_of_it(
     assert aware.evades_both is not None
     assert rows["apgd-ce"].evades_both is not None
     assert aware.evades_both.value >= rows["apgd-ce"].evades_both.value
+
+
+def test_a_detector_with_nothing_to_detect_is_said_to_be_unmeasured(
+    digits: Digits, digits_network: nn.Module, tmp_path: Path
+) -> None:
+    classifier = of_module(digits_network, 10)
+    detector = Energy().fit(classifier, images(digits, train=True))
+    detector.calibrate(digits.test[:300], 0.05)
+    store(detector, str(tmp_path / "detector"), digits.test[:20].numpy(), Origin(model="digits", data="digits"))
+    request = Request(
+        budgets=(parsed("l1:0.0001"),),
+        effort="quick",
+        parts=parts(["detection"]),
+        detectors=(str(tmp_path / "detector"),),
+    )
+    card = measure(classifier, images(digits), request, described=MODEL)
+    assert card.detection == ()
+    assert "nothing to detect" in card.omitted[0].why
 
 
 def test_a_directory_that_is_no_detector_is_an_omission_with_its_reason(

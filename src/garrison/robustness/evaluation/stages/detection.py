@@ -49,17 +49,17 @@ def run(working: Working, partial: Partial) -> None:
         if attack is not None:
             attacks.append((attack, budget.epsilon * factor))
     count = working.plan.effort.stage_inputs
-    working.add(
-        "detection",
-        evaluate(
-            opened,
-            working.classifier,
-            _some(working.data, working, count),
-            attacks,
-            adaptive=budget.epsilon if budget.norm == "linf" else None,
-            seed=working.request.seed,
-        ),
+    found = evaluate(
+        opened,
+        working.classifier,
+        _some(working.data, working, count),
+        attacks,
+        adaptive=budget.epsilon if budget.norm == "linf" else None,
+        seed=working.request.seed,
     )
+    if not found:
+        working.omit("detectors", f"no attack made an input wrong within {budget}, so that there was nothing to detect")
+    working.add("detection", found)
     working.clock.told(1.0)
 
 

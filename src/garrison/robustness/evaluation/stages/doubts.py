@@ -14,6 +14,7 @@ from garrison.robustness.evaluation.working import UNASKED, Working
 _INPUTS = 100
 _UNBOUNDED_INPUTS = 50
 _STEPS = 30
+_OF_GRADIENTS = ("zero-gradients", "loss-increases")
 
 
 def of_model_apply(working: Working) -> str:
@@ -22,10 +23,10 @@ def of_model_apply(working: Working) -> str:
 
 def of_model(working: Working, partial: Partial) -> None:
     """What needs only the model: scores, gradients, randomness."""
-    working.add(
-        "checks",
-        masking.before(working.classifier, working.inputs[:_INPUTS], working.labels[:_INPUTS], working.request.seed),
-    )
+    found = masking.before(working.classifier, working.inputs[:_INPUTS], working.labels[:_INPUTS], working.request.seed)
+    # Where no attack follows gradients, as in a table without budgets, theirs deceive nobody.
+    follows = any(attack.access == "gradients" for attacks in working.plan.attacks.values() for attack in attacks)
+    working.add("checks", [check for check in found if follows or check.name not in _OF_GRADIENTS])
 
 
 def of_attacks_apply(working: Working) -> str:
