@@ -169,3 +169,10 @@ def test_few_inputs_tell_little() -> None:
     few, many = masking.check_enough_inputs(rate(5, 10)), masking.check_enough_inputs(rate(1000, 2000))
     assert (few.verdict, many.verdict) == ("failed", "passed")
     assert "about 385 inputs" in few.advice
+
+
+def test_a_linear_model_of_two_features_is_not_doubted() -> None:
+    weights = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+    inputs = torch.rand((60, 2), generator=torch.Generator().manual_seed(0))
+    classifier = Classifier(lambda batch: (batch - 0.5) @ weights.T, 2)
+    assert masking.check_loss_increases(classifier, inputs, classifier.labels(inputs), 0).verdict == "passed"

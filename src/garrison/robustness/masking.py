@@ -175,12 +175,13 @@ def check_loss_increases(classifier: Classifier, inputs: Tensor, labels: Tensor,
         for way in (up[usable], noise)
     )
     rises = _share(along > 0)
-    better = _share(along > aside)
+    # Of few features, the random step is often the very same.
+    better = _share(along >= aside)
     return _judged(
         "loss-increases",
         rises >= 0.8 and better >= 0.8,
         f"a step of {_SMALL_STEP:g} of the range along the gradient raises the loss of {rises:.1%} of {len(gain)}, "
-        f"and more than a random one for {better:.1%}",
+        f"and no less than a random one for {better:.1%}",
         "the gradient points nowhere (shattered): attack with a substitute for what shatters it "
         "(garrison.robustness.attacks.adaptive), over draws if the model is random, and with black-box attacks",
     )
