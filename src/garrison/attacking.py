@@ -14,7 +14,7 @@ from garrison.robustness.evaluation.facts import examination
 from garrison.robustness.evaluation.measuring import measure
 from garrison.robustness.evaluation.request import Request
 from garrison.robustness.inputs.alignment import aligned
-from garrison.robustness.inputs.checking import check
+from garrison.robustness.inputs.checking import check, check_data
 from garrison.targets import Opened, open_model
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def attack_endpoint(
     data: "Data",
     request: Request | None = None,
     *,
+    classes: int | None = None,
     low: float = 0.0,
     high: float = 1.0,
     outputs: "Outputs | Literal['auto']" = "auto",
@@ -100,23 +101,28 @@ def attack_endpoint(
     """Attack a live endpoint: the address of a model (Open Inference Protocol, KServe's V1), or a template's file.
 
     It is asked about at most `queries` inputs, in all runs with the same `journal` together. A run that was stopped
-    goes on where it ended if it is repeated with its journal and its seed. The other arguments are those of
-    `garrison.robustness.endpoints.endpoint.endpoint`.
+    goes on where it ended if it is repeated with its journal and its seed. `classes` is how many it has, where the
+    data have not all of them. The other arguments are those of `garrison.robustness.endpoints.endpoint.endpoint`.
 
     Raises `UsageError` for what cannot be asked, and `EndpointError` for an endpoint that gives no answers from the
     start. Where it stops answering later, the card says so.
     """
     import numpy as np
+    import torch
 
+    from garrison.robustness.classifier import Classifier
     from garrison.robustness.endpoints import template
     from garrison.robustness.endpoints.endpoint import endpoint
 
     if not isinstance(data.inputs, np.ndarray):
         raise UsageError("endpoints of texts are not attacked yet; images and tables are")
+    # Whether data and bounds fit is looked at before anything is asked: each question counts.
+    known = Classifier(torch.zeros_like, classes or len(data.classes) or int(data.labels.max()) + 1, low, high)
+    check_data(known, data)
     classifier = endpoint(
         address if address.startswith(ADDRESSES) else template.read(address),
         data.inputs[:_FIRST],
-        classes=len(data.classes) or int(data.labels.max()) + 1,
+        classes=known.classes,
         low=low,
         high=high,
         outputs=None if outputs == "auto" else outputs,

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from garrison.cli import terminal
 from garrison.cli.main import main
+from garrison.core.errors import UsageError
 from garrison.core.robustness_card import Card
 from tests.robustness.conftest import Digits
 
@@ -159,3 +161,55 @@ def test_without_torch_it_says_what_to_install(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["attack", "m", "--data", "d"]) == 2
     assert "garrison[robustness]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--card", "same.json", "--html", "./same.json"),
+        ("--card", "same.json", "--output", "same.json"),
+        ("--card", "labels.npy", "--labels", "labels.npy"),
+        ("--html", "members.npz", "--members", "members.npz"),
+        ("--only", "queries", "--fail-under", "robust_accuracy=0.4"),
+        ("--constraints", "none.toml"),
+    ],
+)
+def test_what_would_be_lost_or_in_vain_is_refused_before_the_work(folder: Path, arguments: tuple[str, ...]) -> None:
+    for name in ("labels.npy", "members.npz"):
+        Path(name).write_bytes(b"precious")
+    assert attack(*arguments) == 2
+    assert Path("labels.npy").read_bytes() == Path("members.npz").read_bytes() == b"precious"
+    assert not Path("same.json").exists()
+
+
+def test_a_full_disk_costs_the_file_and_not_the_result(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: str, text: str) -> None:
+        raise UsageError(f"{path}: cannot be written: No space left on device")
+
+    monkeypatch.setattr(terminal, "write_file", full)
+    assert attack(*QUICK, "--budget", "linf:0.1", "--card", "card.json") == 2
+    said = capsys.readouterr()
+    assert "Robust accuracy" in said.out
+    assert "No space left" in said.err
+
+
+def test_a_card_that_was_edited_is_not_held_against_bounds(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.robustness.samples import card
+
+    text = msgspec.json.encode(card()).decode()
+    Path("edited.json").write_text(text.replace('"count":410', '"count":900'))
+    assert main(["card", "show", "edited.json", "--fail-under", "robust_accuracy=0.4"]) == 2
+    assert "contradicts itself" in capsys.readouterr().err
+
+
+def test_a_card_that_is_not_complete_does_not_pass(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from garrison.robustness.evaluation.stages import evasion
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(evasion, "evade", fails)
+    assert attack(*QUICK, "--card", "card.json") == 3
+    assert not card_of().complete

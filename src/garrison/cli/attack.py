@@ -2,7 +2,7 @@
 
 The model is loaded as garrison.load does: what the policy does not let through is not attacked. Exit codes: 0 every
 bound is kept and the policy allows what was found; 1 a bound is broken or cannot be decided, or the policy denies; 2
-wrong usage, such as data that do not fit the model.
+wrong usage, such as data that do not fit the model; 3 the model failed on the way, and the card is not complete.
 """
 
 import contextlib
@@ -238,20 +238,20 @@ def run(arguments: "argparse.Namespace") -> int:
     bounds = bounds_of(arguments)
     if arguments.output == "-":
         arguments.output = None
-    for path in (arguments.card, arguments.html, arguments.output):
-        if path:
-            terminal.check_writable(path, [arguments.model, arguments.data])
+    _check_files(arguments)
     latest: list[Card] = []
 
     def keep(card: "Card") -> None:
         latest[:] = [card]
         if arguments.card:
-            _write_card(arguments.card, card)
+            # A disk that is full now may not be at the end; the measurement is worth more than this copy.
+            with contextlib.suppress(UsageError):
+                _write_card(arguments.card, card)
 
     interrupted = False
     try:
         with _progress(arguments) as progress:
-            card = _attacked(arguments, policy, progress, keep)
+            card = _attacked(arguments, policy, bounds, progress, keep)
     except KeyboardInterrupt:
         if not latest:
             raise
@@ -262,31 +262,42 @@ def run(arguments: "argparse.Namespace") -> int:
     except EndpointError as reason:
         print(f"garrison: {printable(str(reason))}", file=sys.stderr)
         return exits.FAILED
-    keep(card)
-    judged = judged_by(card, bounds)
+    judged = judged_by(card, bounds, required=True)
     found = report(card, policy)
-    if arguments.html:
-        from garrison.reporting.card import html
+    with _afterwards() as attempt:
+        with attempt:
+            if arguments.card:
+                _write_card(arguments.card, card)
+        with attempt:
+            if arguments.html:
+                from garrison.reporting.card import html
 
-        terminal.write_file(arguments.html, html.render(card, judged))
-    _show(card, judged, found, arguments)
+                terminal.write_file(arguments.html, html.render(card, judged))
+        _show(card, judged, found, arguments)
     if interrupted:
         return exits.INTERRUPTED
     kept = all(one.answer == "kept" for one in judged)
-    return exits.PASSED if kept and found.decision.allowed else exits.DENIED
+    if not kept or not found.decision.allowed:
+        return exits.DENIED
+    return exits.PASSED if card.complete else exits.FAILED
 
 
 def _attacked(
     arguments: "argparse.Namespace",
     policy: "Policy",
+    bounds: "Sequence[Bound]",
     progress: "Callable[[float, str], None] | None",
     keep: "Callable[[Card], None]",
 ) -> "Card":
     from garrison.attacking import ADDRESSES, attack, attack_endpoint
+    from garrison.robustness.evaluation.gate import require
 
     served = arguments.model.startswith(ADDRESSES) or arguments.model.endswith(".toml")
     _check_options(arguments, served)
     data, request = _data(arguments, arguments.data, arguments.labels), _request(arguments)
+    require(bounds, request, data.kind)
+    if arguments.constraints and data.kind != "table":
+        raise UsageError("--constraints is for tables")
     low, high = arguments.range or (None, None)
     command = ("garrison", *sys.argv[1:])
     if served:
@@ -298,6 +309,7 @@ def _attacked(
             high=1.0 if high is None else high,
             outputs=arguments.outputs,
             output=arguments.output_name,
+            classes=arguments.classes,
             headers=_headers(arguments),
             queries=arguments.queries,
             journal=arguments.journal,
@@ -322,9 +334,59 @@ def _attacked(
     )
 
 
+def _check_files(arguments: "argparse.Namespace") -> None:
+    """Raises `UsageError` for results that could not be written, or in the place of one another or of what is read."""
+    read = [
+        path
+        for path in (
+            arguments.model,
+            arguments.data,
+            arguments.labels,
+            arguments.members,
+            arguments.constraints,
+            arguments.policy,
+        )
+        if path
+    ]
+    taken: dict[str, str] = {}
+    for option in ("journal", "card", "html", "output"):
+        path = getattr(arguments, option)
+        if not path:
+            continue
+        terminal.check_writable(path, read)
+        place = os.path.realpath(path)
+        if place in taken and (os.path.isfile(path) or not os.path.exists(path)):
+            raise UsageError(f"{path}: is the place of --{taken[place]} and of --{option}")
+        taken[place] = option
+
+
+class _Attempt:
+    """Remembers the first file that could not be written."""
+
+    def __init__(self) -> None:
+        self.failure: UsageError | None = None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, UsageError):
+            self.failure = self.failure or error
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def _afterwards() -> "Iterator[_Attempt]":
+    """Raises what attempts failed with after all is done, so that the result is shown even where it isn't kept."""
+    attempt = _Attempt()
+    yield attempt
+    if attempt.failure is not None:
+        raise attempt.failure
+
+
 def _check_options(arguments: "argparse.Namespace", served: bool) -> None:
     """Raises `UsageError` for options that say nothing of this kind of model."""
-    of_files = {"--architecture": arguments.architecture, "--classes": arguments.classes}
+    of_files = {"--architecture": arguments.architecture}
     of_endpoints = {
         "--queries": arguments.queries,
         "--journal": arguments.journal,
@@ -363,11 +425,11 @@ def bounds_of(arguments: "argparse.Namespace") -> "list[Bound]":
     return under + [bound(text, "over") for text in arguments.fail_over]
 
 
-def judged_by(card: "Card", bounds: "Sequence[Bound]") -> "tuple[Judged, ...]":
+def judged_by(card: "Card", bounds: "Sequence[Bound]", *, required: bool = False) -> "tuple[Judged, ...]":
     """What becomes of each bound."""
     from garrison.robustness.evaluation.gate import judge
 
-    return judge(card, bounds)
+    return judge(card, bounds, required=required)
 
 
 def _policy(arguments: "argparse.Namespace") -> "Policy":

@@ -49,14 +49,18 @@ def run(arguments: "argparse.Namespace") -> int:
 
 def load(path: str) -> "Card":
     """A card from its file. Raises `UsageError`."""
-    import msgspec
-
     from garrison.core.robustness_card import Card
+    from garrison.core.robustness_contradictions import contradictions
+    from garrison.provenance.strict_json import decoded
+    from garrison.provenance.trust import Refused
 
     try:
-        return msgspec.json.decode(contents(path, _BYTES), type=Card)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: is no robustness card: {error}") from None
+        card = decoded(contents(path, _BYTES), Card, "is no robustness card", most=_BYTES)
+    except Refused as reason:
+        raise UsageError(f"{path}: {reason}") from None
+    for contradiction in contradictions(card):
+        raise UsageError(f"{path}: the card contradicts itself: {contradiction}")
+    return card
 
 
 def _show(card: "Card", arguments: "argparse.Namespace") -> int:

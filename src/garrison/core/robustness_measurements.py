@@ -12,11 +12,11 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from garrison.core.robustness_card import Budget, Card, Estimate, Norm, Rate
+from garrison.core.robustness_card import Budget, Card, Check, Estimate, Inference, Norm, Rate
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,8 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     attack: str = ""
     norm: Norm | None = None
     epsilon: float | None = None
+    doubt: str = ""
+    """What the evaluation found against this number itself, if anything."""
 
     def __str__(self) -> str:
         return self.name + ("" if self.norm is None else f"@{self.norm}:{self.epsilon:.6g}")
@@ -55,7 +57,7 @@ def _all(card: Card) -> Iterator[Measured]:
     yield _of_rate("accuracy", card.clean_accuracy)
     for evasion in card.evasion:
         attack = "+".join(row.attack for row in evasion.attacks)
-        yield _of_rate("robust-accuracy", evasion.robust_accuracy, evasion.budget, attack)
+        yield _of_rate("robust-accuracy", evasion.robust_accuracy, evasion.budget, attack, _doubt(card.checks))
     if card.corruptions:
         right = sum(one.accuracy.count for one in card.corruptions)
         every = sum(one.accuracy.of for one in card.corruptions)
@@ -65,12 +67,12 @@ def _all(card: Card) -> Iterator[Measured]:
             yield Measured(name="corruption-accuracy", value=right / every, samples=inputs)
     for one in card.inference:
         if one.auc is not None:
-            yield _of_estimate(f"{one.target}-auc", one.auc, one.samples, one.attack)
+            yield _of_estimate(f"{one.target}-auc", one.auc, one)
         for rate_of_false, estimate in one.true_positives.items():
-            yield _of_estimate(f"{one.target}-tpr-at-{rate_of_false}", estimate, one.samples, one.attack)
+            yield _of_estimate(f"{one.target}-tpr-at-{rate_of_false}", estimate, one)
         if one.advantage is not None:
             name = one.target.lower().replace("_", "-")
-            yield _of_estimate(f"attribute-{name}-advantage", one.advantage, one.samples, one.attack)
+            yield _of_estimate(f"attribute-{name}-advantage", one.advantage, one)
     for copy in card.extraction:
         if copy.defence == "none":
             yield _of_rate(f"extraction-fidelity-after-{copy.queries}", copy.fidelity, None, copy.strategy)
@@ -82,7 +84,7 @@ def _all(card: Card) -> Iterator[Measured]:
         )
 
 
-def _of_rate(name: str, rate: Rate, budget: Budget | None = None, attack: str = "") -> Measured:
+def _of_rate(name: str, rate: Rate, budget: Budget | None = None, attack: str = "", doubt: str = "") -> Measured:
     return Measured(
         name=name,
         value=rate.value,
@@ -92,10 +94,21 @@ def _of_rate(name: str, rate: Rate, budget: Budget | None = None, attack: str = 
         attack=attack,
         norm=budget.norm if budget else None,
         epsilon=budget.epsilon if budget else None,
+        doubt=doubt,
     )
 
 
-def _of_estimate(name: str, estimate: Estimate, samples: int, attack: str) -> Measured:
+def _of_estimate(name: str, estimate: Estimate, found: Inference) -> Measured:
     return Measured(
-        name=name, value=estimate.value, low=estimate.low, high=estimate.high, samples=samples, attack=attack
+        name=name,
+        value=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        samples=found.samples,
+        attack=found.attack,
+        doubt=_doubt(found.checks),
     )
+
+
+def _doubt(checks: Sequence[Check]) -> str:
+    return next((f"{check.name}: {check.seen}" for check in checks if check.verdict == "failed"), "")

@@ -83,3 +83,14 @@ def test_what_is_no_card_is_refused(manifest: Manifest, data: bytes) -> None:
 def test_a_share_of_nothing_is_left_out(model: Path, manifest: Manifest) -> None:
     said = attested(render(of(model, evasion=(evasion(0, 0),))).encode(), manifest)
     assert "robust-accuracy" not in {one.name for one in said.measurements}
+
+
+def test_a_card_that_contradicts_itself_is_not_attested(model: Path, manifest: Manifest) -> None:
+    edited = render(of(model)).replace('"count": 410', '"count": 900').encode()
+    with pytest.raises(Refused, match="contradicts itself"):
+        attested(edited, manifest)
+
+
+def test_what_doubts_membership_is_attested_with_it(model: Path, manifest: Manifest) -> None:
+    said = attested(render(of(model, checks=())).encode(), manifest)
+    assert "zero-gradients" in said.limitations

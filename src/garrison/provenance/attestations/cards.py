@@ -6,6 +6,7 @@ import json
 import msgspec
 
 from garrison.core.robustness_card import Card
+from garrison.core.robustness_contradictions import contradictions
 from garrison.core.robustness_measurements import measurements
 from garrison.provenance.attestations.predicates import Dataset, Measurement, Robustness, Tool
 from garrison.provenance.hashing.manifest import Manifest
@@ -23,8 +24,8 @@ _BOUND = (
 def card(data: bytes, manifest: Manifest, *, expires: datetime.datetime | None = None) -> Robustness:
     """What a card in a file says of the model of `manifest` (SHA-256), until it expires itself or `expires` comes.
 
-    Raises `Refused` for what is no card, for one that is not complete, whose data are unknown or whose model is
-    another one: its digest must be that of a file of the model.
+    Raises `Refused` for what is no card, for one that contradicts itself, that is not complete, whose data are unknown
+    or whose model is another one: its digest must be that of a file of the model.
     """
     if not _is_card(data):
         found = decoded(data, Robustness, "card", most=_BYTES)
@@ -56,6 +57,8 @@ def _of_card(found: Card, manifest: Manifest, expires: datetime.datetime | None)
     numbers = measurements(found)
     if not numbers:
         raise Refused("the card has no number that could be attested")
+    for contradiction in contradictions(found):
+        raise Refused(f"the card contradicts itself: {contradiction}")
     return Robustness(
         created=found.started + datetime.timedelta(seconds=round(found.seconds)),
         expires=expires,
@@ -82,5 +85,6 @@ def _of_card(found: Card, manifest: Manifest, expires: datetime.datetime | None)
 
 
 def _doubts(found: Card) -> list[str]:
-    failed = [f"A check failed, {one.name}: {one.seen}." for one in found.checks if one.verdict == "failed"]
+    checks = [*found.checks, *(check for one in found.inference for check in one.checks)]
+    failed = [f"A check failed, {one.name}: {one.seen}." for one in checks if one.verdict == "failed"]
     return failed + [f"Not measured: {one.what} ({one.why})." for one in found.omitted]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from garrison.core.errors import GarrisonError, UsageError, first_line
+from garrison.core.errors import GarrisonError, first_line
 from garrison.core.robustness_card import Card, Check, Model, rate
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.data import Data
@@ -137,16 +137,15 @@ def _begun(
 
 
 def _decided(classifier: Classifier, data: Data, places: Tensor, clock: Clock) -> Tensor:
-    """Decisions on the inputs at these places, or on the first of them where time runs out."""
+    """Decisions on the inputs at these places, or on the first of them where time runs out; a batch is always asked."""
     assert isinstance(data.inputs, np.ndarray)
     found = []
     for start in range(0, len(places), _BATCH):
         some = places[start : start + _BATCH].numpy()
         try:
-            found.append(classifier.labels(torch.from_numpy(data.inputs[some]).to(classifier.device)).cpu())
+            asked = classifier if start else dataclasses.replace(classifier, watch=None)
+            found.append(asked.labels(torch.from_numpy(data.inputs[some]).to(classifier.device)).cpu())
         except TimeIsOver:
             break
         clock.told(start / len(places))
-    if not found:
-        raise UsageError("the time limit is over before the model was asked once")
     return torch.cat(found)
