@@ -92,7 +92,7 @@ def _with_gradients(
                 shape=form.shape,
             )
             sample = probe[:1].clone().requires_grad_()
-            if not made(sample).requires_grad:
+            if not made.forward(sample).requires_grad:
                 return original, f"{without}an operator in it has none"
             found = made.scores(probe)
         except (UsageError, Unsupported, RuntimeError, IndexError, ValueError) as error:
