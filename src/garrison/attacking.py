@@ -162,25 +162,22 @@ def _attack_texts(
     partial: Callable[[Card], None] | None,
 ) -> Card:
     from garrison.robustness.evaluation.measuring_texts import measure_texts
-    from garrison.robustness.text.classifier import TextClassifier
     from garrison.targets import open_text_model
 
     opened = open_text_model(name, data=data, policy=policy)
-    found = opened.classifier
-    labels = found.outputs == "labels"
-    classes = len(found.class_names)
-    data = aligned(data, found.class_names)
+    classifier = opened.classifier
+    data = aligned(data, classifier.class_names)
     return measure_texts(
-        TextClassifier(found.labels if labels else found.scores, classes, found.outputs, name),
+        classifier,
         data,
         request,
         described=Model(
             name=name,
             format=opened.format,
             sha256=opened.sha256,
-            classes=classes,
-            access="labels" if labels else "scores",
-            outputs=found.outputs,
+            classes=classifier.classes,
+            access="labels" if classifier.outputs == "labels" else "scores",
+            outputs=classifier.outputs,
         ),
         notes=data.notes,
         command=command,

@@ -17,7 +17,8 @@ from garrison.robustness.classifier import Classifier, Outputs
 from garrison.robustness.data import Data
 from garrison.robustness.models.building import build
 from garrison.robustness.models.built import Wanted
-from garrison.robustness.models.text_estimators import TextClassifier, of_text_estimator
+from garrison.robustness.models.text_estimators import of_text_estimator
+from garrison.robustness.text.classifier import TextClassifier
 
 if TYPE_CHECKING:
     from garrison.provenance.trust import Trust
@@ -120,7 +121,7 @@ def open_text_model(
     name = os.fspath(path)
     loaded = _loaded(name, policy, trust)
     try:
-        made = of_text_estimator(loaded.model, [text for text in data.inputs if isinstance(text, str)])
+        made = of_text_estimator(loaded.model, [text for text in data.inputs if isinstance(text, str)], name)
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
     return OpenedText(made, loaded.model, loaded.format, loaded.sha256)

@@ -14,9 +14,6 @@ from garrison.robustness.classifier import Classifier, of_module
 torch.set_num_threads(1)
 
 
-torch.set_num_threads(1)  # for models this small a second thread costs more than it does, most of all on a busy machine
-
-
 @dataclass(frozen=True, eq=False)
 class Digits:
     """1,797 images (1, 8, 8) from 0 to 1 in ten classes, shuffled: the first 1,200 to train with."""

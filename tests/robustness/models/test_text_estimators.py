@@ -25,15 +25,15 @@ def test_a_pipeline_decides_as_it_does(last: object, outputs: str) -> None:
     pipeline = make_pipeline(TfidfVectorizer(), last).fit(TEXTS, LABELS)
     made = of_text_estimator(pipeline, TEXTS)
     assert made.outputs == outputs and made.class_names == ("ham", "spam")
-    assert made.scores(MORE).shape == (len(MORE), 2)
-    assert [made.class_names[label] for label in made.labels(MORE)] == pipeline.predict(MORE).tolist()
+    assert made(MORE).shape == (len(MORE), 2)
+    assert [made.class_names[label] for label in made(MORE).argmax(1)] == pipeline.predict(MORE).tolist()
 
 
 def test_scores_that_contradict_decisions_are_not_used() -> None:
     pipeline = make_pipeline(CountVectorizer(), LogisticRegression()).fit(TEXTS, LABELS)
     pipeline.predict = lambda texts: np.array(["ham"] * len(texts))
     made = of_text_estimator(pipeline, TEXTS)
-    assert made.outputs == "labels" and made.labels(MORE).tolist() == [0] * len(MORE)
+    assert made.outputs == "labels" and made(MORE).argmax(1).tolist() == [0] * len(MORE)
 
 
 def test_a_pipeline_of_numbers_does_not_take_texts() -> None:

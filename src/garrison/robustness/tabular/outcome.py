@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from garrison.core.robustness_card import Access, AttackResult, Curve, Picture, Point, Slice, rate
+from garrison.core.robustness_card import Access, AttackResult, Curve, Picture, Slice, rate
 from garrison.robustness.data import Data
 from garrison.robustness.tabular.constraints import Broken, Constraints, Group, Matrix, Variable
+from garrison.robustness.without_norms import class_name, curve, decision, slices
 
 NAME = "constrained tabular search"
-MOST_POINTS = 50
-"""Of a curve."""
 
 
 @dataclass(frozen=True)
@@ -128,21 +127,11 @@ class TabularOutcome:
 
     def curves(self) -> tuple[Curve, ...]:
         """The share of rows that are found, over what it costs and over the queries that it takes."""
+        costs, queries, of = self.costs[self.success], self.found_after[self.success], int(self.correct.sum())
         return (
-            self._curve("success over cost", "cost of the changes", self.costs[self.success]),
-            self._curve("success over queries", "forward passes for one row", self.found_after[self.success]),
+            curve("success over cost", "cost of the changes", costs, of, "rows"),
+            curve("success over queries", "forward passes for one row", queries, of, "rows"),
         )
-
-    def _curve(self, name: str, x: str, amounts: NDArray[np.float64] | NDArray[np.int64]) -> Curve:
-        of, ordered = int(self.correct.sum()), np.sort(amounts)
-        steps = np.unique(ordered)
-        if len(steps) > MOST_POINTS:
-            steps = steps[np.linspace(0, len(steps) - 1, MOST_POINTS).round().astype(int)]
-        points = []
-        for step in steps:
-            share = rate(int(np.searchsorted(ordered, step, side="right")), of)
-            points.append(Point(x=float(step), y=share.value, low=share.low, high=share.high))
-        return Curve(name=name, x=x, y="share of rows that were decided rightly before", points=tuple(points))
 
     def pictures(self, count: int) -> tuple[Picture, ...]:
         """The `count` cheapest changes, in words."""
@@ -155,34 +144,18 @@ class TabularOutcome:
         return Picture(
             attack=NAME,
             budget=f"cost {self.costs[row]:.4g}" + (f" of {budget:.4g}" if np.isfinite(budget) else ""),
-            label=self._class(int(self.data.labels[row])),
-            before=self._decision(self.clean[row]),
-            after=self._decision(self.after[row]),
+            label=class_name(self.data, int(self.data.labels[row])),
+            before=decision(self.data, self.clean[row]),
+            after=decision(self.data, self.after[row]),
             original=", ".join(f"{change.feature} {change.before}" for change in changes),
             perturbation=", ".join(map(str, changes)),
             adversarial=", ".join(f"{change.feature} {change.after}" for change in changes),
             media="text/plain",
         )
 
-    def _class(self, label: int) -> str:
-        return self.data.classes[label] if label < len(self.data.classes) else f"class {label}"
-
-    def _decision(self, scores: NDArray[np.float64]) -> str:
-        best = int(scores.argmax())
-        return f"{self._class(best)} ({scores[best]:.3g})"
-
     def slices(self) -> tuple[Slice, ...]:
         """Accuracy and robust accuracy of each group in the data, the least robust first."""
-        found = []
-        for name, column in self.data.groups.items():
-            for value in sorted({str(one) for one in column}):
-                member = self.attacked & np.asarray([str(one) == value for one in column])
-                if of := int(member.sum()):
-                    correct, lost = int((self.correct & member).sum()), int((self.success & member).sum())
-                    found.append(
-                        Slice(name=f"{name} = {value}", clean=rate(correct, of), robust=rate(correct - lost, of))
-                    )
-        return tuple(sorted(found, key=lambda one: one.robust.value if one.robust else 1.0))
+        return slices(self.data, self.attacked, self.correct, self.success)
 
     def notes(self) -> tuple[str, ...]:
         """What else there is to say, in sentences."""

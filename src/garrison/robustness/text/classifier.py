@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from garrison.core.errors import UsageError
-
-Outputs = Literal["logits", "probabilities", "labels"]
+from garrison.robustness.classifier import Outputs
 
 
 @dataclass(eq=False)
@@ -21,6 +19,8 @@ class TextClassifier:
     classes: int
     outputs: Outputs = "probabilities"
     name: str = ""
+    class_names: tuple[str, ...] = ()
+    """What the model calls its classes, in the order of its scores; empty where it does not say."""
     asked: int = field(default=0, init=False)
     """Texts that were passed since the start."""
 

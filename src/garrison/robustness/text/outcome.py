@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from garrison.core.robustness_card import Access, AttackResult, Curve, Picture, Point, Slice, rate
+from garrison.core.robustness_card import Access, AttackResult, Curve, Picture, Slice, rate
 from garrison.robustness.data import Data
 from garrison.robustness.text.edits import Edit
 from garrison.robustness.text.search import TextSearch
 from garrison.robustness.text.words import split
+from garrison.robustness.without_norms import class_name, curve, decision, slices
 
 NAME = "word-level text"
 ADAPTED = "word-level text, through a clean-up of the input"
@@ -122,14 +123,14 @@ class TextOutcome:
 
     def curves(self) -> tuple[Curve, ...]:
         """The share of texts that are found, over the words that change and over the queries that it takes."""
-        queries = self.plain.found_after[self.plain.success]
+        queries, of = self.plain.found_after[self.plain.success], int(self.plain.correct.sum())
         curves = [
-            _curve(f"{NAME}: success over words", "words changed", self._changed(self.plain), self.plain),
-            _curve(f"{NAME}: success over queries", "forward passes for one text", queries, self.plain),
+            curve(f"{NAME}: success over words", "words changed", self._changed(self.plain), of, "texts"),
+            curve(f"{NAME}: success over queries", "forward passes for one text", queries, of, "texts"),
         ]
         if self.adapted is not None:
-            words = self._changed(self.adapted)
-            curves.append(_curve(f"{ADAPTED}: success over words", "words changed", words, self.adapted))
+            words, of = self._changed(self.adapted), int(self.adapted.correct.sum())
+            curves.append(curve(f"{ADAPTED}: success over words", "words changed", words, of, "texts"))
         return tuple(curves)
 
     def pictures(self, count: int) -> tuple[Picture, ...]:
@@ -146,33 +147,18 @@ class TextOutcome:
         return Picture(
             attack=NAME,
             budget=f"{len(edits)} of {len(words.words)} words",
-            label=self._class(int(self.data.labels[row])),
-            before=self._decision(self.plain.clean[row]),
-            after=self._decision(self.plain.after[row]),
+            label=class_name(self.data, int(self.data.labels[row])),
+            before=decision(self.data, self.plain.clean[row]),
+            after=decision(self.data, self.plain.after[row]),
             original=_shortened(before),
             perturbation=", ".join(str(edits[at]) for at in sorted(edits)),
             adversarial=_shortened(after),
             media="text/plain",
         )
 
-    def _class(self, label: int) -> str:
-        return self.data.classes[label] if label < len(self.data.classes) else f"class {label}"
-
-    def _decision(self, scores: NDArray[np.float64]) -> str:
-        best = int(scores.argmax())
-        return f"{self._class(best)} ({scores[best]:.3g})"
-
     def slices(self) -> tuple[Slice, ...]:
         """Accuracy and robust accuracy of each group in the data, the least robust first."""
-        found = []
-        for name, column in self.data.groups.items():
-            for value in sorted({str(one) for one in column}):
-                member = self.plain.attacked & np.asarray([str(one) == value for one in column])
-                if of := int(member.sum()):
-                    correct = int((self.plain.correct & member).sum())
-                    robust = rate(correct - int((self.plain.success & member).sum()), of)
-                    found.append(Slice(name=f"{name} = {value}", clean=rate(correct, of), robust=robust))
-        return tuple(sorted(found, key=lambda one: one.robust.value if one.robust else 1.0))
+        return slices(self.data, self.plain.attacked, self.plain.correct, self.plain.success)
 
     def used(self) -> tuple[tuple[str, float], ...]:
         """Kinds of edits, with the share of the successes that hold one, the most used first."""
@@ -196,15 +182,6 @@ class TextOutcome:
                 f"that knows of it succeeds on {adapted.value:.0%} of {adapted.of} texts."
             )
         return tuple(found)
-
-
-def _curve(name: str, x: str, amounts: NDArray[np.int64], found: Found) -> Curve:
-    of, ordered = int(found.correct.sum()), np.sort(amounts)
-    points = []
-    for step in np.unique(ordered):
-        share = rate(int(np.searchsorted(ordered, step, side="right")), of)
-        points.append(Point(x=float(step), y=share.value, low=share.low, high=share.high))
-    return Curve(name=name, x=x, y="share of texts that were decided rightly before", points=tuple(points))
 
 
 def _shortened(text: str) -> str:
