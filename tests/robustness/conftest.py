@@ -34,8 +34,8 @@ def digits() -> Digits:
 
 
 @pytest.fixture(autouse=True)
-def _global_randomness_is_left_alone() -> Iterator[None]:
-    """No attack reads or changes the global state: what a caller seeds stays as it was."""
+def _global_randomness_is_put_back() -> Iterator[None]:
+    """A test leaves the global state as it found it; that attacks leave it alone, `check_attack` holds them to."""
     before = torch.random.get_rng_state()
     yield
     torch.random.set_rng_state(before)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from garrison.core.errors import UsageError
+from garrison.core.errors import UsageError, first_line
 
 OPSET = 17
 
@@ -39,5 +39,9 @@ def exported(module: nn.Module, example: Tensor) -> bytes:
                 **options,
             )
         except (RuntimeError, TypeError, ValueError, torch.onnx.errors.OnnxExporterError) as error:
-            raise UsageError(f"the model cannot be written as ONNX: {str(error).splitlines()[0]}") from None
+            reason = first_line(error)
+            raise UsageError(
+                f"the model cannot be written as ONNX from here ({reason}); export it where it was made, "
+                "and fit the detector for that file"
+            ) from None
     return buffer.getvalue()
