@@ -29,6 +29,7 @@ class Sign:
 
     name: ClassVar[str] = "sign"
     access: ClassVar[Access] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = ("linf",)
 
     @property
     def norm(self) -> Norm:

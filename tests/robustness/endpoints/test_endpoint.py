@@ -272,3 +272,15 @@ def test_a_certificate_that_nobody_vouches_for_ends_it_at_once(tmp_path: Path) -
         with pytest.raises(EndpointError, match="its certificate is not trusted"):
             opened(f"https://localhost:{server.server_address[1]}/v2/models/m", patience=Patience())
         assert server.requests == []
+
+
+def test_a_host_where_nobody_listens_is_not_waited_for() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    waiting: list[float] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("garrison.robustness.endpoints.transport.time.sleep", waiting.append)
+        with pytest.raises(EndpointError, match="does not answer"):
+            opened(f"http://127.0.0.1:{port}/v2/models/m")
+    assert waiting == []

@@ -46,6 +46,8 @@ class Host:
 
     def __init__(self, address: str, headers: Mapping[str, str], secrets: tuple[str, ...], patience: Patience) -> None:
         """`secrets` are texts that no message may show. Raises `UsageError` for what is no http or https address."""
+        self._heard = False
+        """Whether the host has answered anything yet."""
         try:
             parts = urllib.parse.urlsplit(address)
             self._host, self._port = parts.hostname or "", parts.port
@@ -102,9 +104,11 @@ class Host:
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 why = f"{self._shown} does not answer: {said(error)}"
-                if isinstance(error, (socket.gaierror, ssl.SSLError)):
+                never = isinstance(error, ConnectionRefusedError) and not self._heard  # nobody is there, or not yet
+                if never or isinstance(error, (socket.gaierror, ssl.SSLError)):
                     raise EndpointError(why) from None
             else:
+                self._heard = True
                 where = f"{self._shown}{_path(target)}"
                 if status == http.client.OK:
                     return data
