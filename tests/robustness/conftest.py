@@ -1,10 +1,12 @@
 """A small world to attack: handwritten digits of 8×8 pixels, and models trained on them in a second or two."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 import torch
+import tqdm
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
@@ -34,11 +36,17 @@ def digits() -> Digits:
 
 
 @pytest.fixture(autouse=True)
-def _global_randomness_is_put_back() -> Iterator[None]:
-    """A test leaves the global state as it found it; that attacks leave it alone, `check_attack` holds them to."""
+def _nothing_is_left_behind() -> Iterator[None]:
+    """A test leaves the global state as it found it; that attacks leave it alone, `check_attack` holds them to.
+
+    Threads that watch progress bars, of PyTorch's exporter and of ART, would keep later tests from forking.
+    """
     before = torch.random.get_rng_state()
     yield
     torch.random.set_rng_state(before)
+    for thread in threading.enumerate():
+        if isinstance(thread, tqdm.TMonitor):
+            thread.exit()
 
 
 def network(seed: int = 0) -> nn.Module:
