@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "dependencies": {"core", "sources"},
     "provenance": {"core", "sources"},
     "robustness": {"core", "sources"},
+    "serving": {"core", "sources", "artifacts", "provenance", "robustness", "loading", "scanning"},
     "reporting": {"core", "threats"},
     "cli": {
         "core",
@@ -31,6 +32,7 @@ MAY_IMPORT = {
         "dependencies",
         "provenance",
         "robustness",
+        "serving",
     },
 }
 

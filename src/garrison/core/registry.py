@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PACKAGE = os.path.dirname(os.path.dirname(__file__))
-_ROOMS = ("sources", "artifacts", "dependencies", "provenance", "robustness")
+_ROOMS = ("sources", "artifacts", "dependencies", "provenance", "robustness", "serving")
 
 
 class Magic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

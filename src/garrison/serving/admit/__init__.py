@@ -1,0 +1,1 @@
+"""How much a caller may ask: rates, places, cost, quotas, time."""

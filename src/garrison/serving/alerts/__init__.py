@@ -1,0 +1,1 @@
+"""Who is told of incidents, how, and how often."""

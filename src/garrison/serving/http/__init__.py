@@ -1,0 +1,1 @@
+"""REST: an ASGI application, and pooled connections to the server behind it."""

@@ -1,0 +1,1 @@
+"""What goes on over time: drift, bias, searches, extraction, canaries, integrity."""

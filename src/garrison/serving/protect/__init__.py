@@ -1,0 +1,1 @@
+"""Answers that teach less: rounding, top-k, noise, truncation, by role."""

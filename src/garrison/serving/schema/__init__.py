@@ -1,0 +1,1 @@
+"""What a model takes: datatypes, shapes, ranges, parameters, by the guard's own word."""

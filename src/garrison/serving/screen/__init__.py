@@ -1,0 +1,1 @@
+"""Inputs that no honest caller sends: adversarial, foreign, personal, secret."""

@@ -1,0 +1,1 @@
+"""What several guards share, or one keeps to itself."""
