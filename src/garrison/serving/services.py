@@ -1,5 +1,7 @@
 """What stages may use of the guard around them."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from garrison.serving.incidents import Report
@@ -12,3 +14,7 @@ class Services:
 
     store: Store
     report: Report
+    monotonic: Callable[[], float] = time.monotonic
+    """For durations. A replay of recorded traffic has clocks of its own."""
+    wall: Callable[[], float] = time.time
+    """For days and records, in seconds since 1970."""

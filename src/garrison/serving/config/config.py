@@ -6,6 +6,7 @@ from garrison.serving.admit.settings import Admit
 from garrison.serving.alerts.settings import Alerts
 from garrison.serving.authenticate.settings import Authenticate
 from garrison.serving.authorise.settings import Authorise
+from garrison.serving.config.paths import ConfigPath
 from garrison.serving.metrics.settings import Metrics
 from garrison.serving.observe.settings import Observe
 from garrison.serving.protect.settings import Protect
@@ -21,10 +22,10 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http: str = "127.0.0.1:8000"
     """Address and port; empty for none."""
     grpc: str = ""
-    certificate: str = ""
+    certificate: ConfigPath = ""
     """A PEM file with the chain; with `key` the guard speaks TLS only."""
-    key: str = ""
-    client_authorities: str = ""
+    key: ConfigPath = ""
+    client_authorities: ConfigPath = ""
     """A PEM file of authorities: clients must show a certificate of one."""
 
 
