@@ -222,6 +222,50 @@ def test_a_pickle_inside_a_literal_is_examined(encode: object) -> None:
     assert any(isinstance(fact, Import) and fact.module == "os" for fact in facts_of(data, "model.pkl"))
 
 
+BEYOND = {
+    "BINBYTES": b"B" + struct.pack("<I", 1 << 30),
+    "BINBYTES8": b"\x8e" + struct.pack("<Q", 1 << 40),
+    "BYTEARRAY8": b"\x96" + struct.pack("<Q", 1 << 40),
+    "BINUNICODE": b"X" + struct.pack("<I", 1 << 30),
+    "BINSTRING": b"T" + struct.pack("<i", 1 << 30),
+    "SHORT_BINBYTES": b"C\xff",
+}
+"""Literals that reach beyond the end of what they stand in."""
+
+
+@pytest.mark.parametrize("what", BEYOND)
+def test_a_pickle_inside_a_literal_that_reaches_beyond_the_end_is_examined(what: str) -> None:
+    hostile = BEYOND[what] + stream(call(SYSTEM, RUN))
+    for data in (
+        b"\x80\x04" + hostile,
+        stream(b"N") + hostile,
+        stream(b"N") + BEYOND[what] + stream(name("collections", "OrderedDict") + b")R") + hostile,
+        stream(b"C" + bytes([len(hostile)]) + hostile),
+        stream(b"N") + BEYOND[what] + stream(call(SYSTEM, RUN)).hex().encode(),
+        stream(b"N") + BEYOND[what] + base64.b64encode(stream(call(SYSTEM, RUN))),
+    ):
+        assert worst(findings_of(data, "model.pkl")) == "critical", data
+
+
+def test_a_pickle_inside_many_literals_is_examined_once() -> None:
+    decoy = stream(name("collections", "OrderedDict") + b")R")
+    unfinished = stream(b"N") + (BEYOND["BINBYTES"] + decoy) * 200 + BEYOND["BINBYTES"] + stream(call(SYSTEM, RUN))
+    inside = stream(call(SYSTEM, RUN))
+    for _ in range(31):
+        inside = decoy[:-1] + b"B" + struct.pack("<I", len(inside)) + inside + b"."
+    for data, count in ((unfinished, 202), (inside, 32)):
+        assert len(examine_bytes(data, "model.pkl")) == count
+        assert worst(findings_of(data, "model.pkl")) == "critical"
+
+
+def test_more_hidden_pickles_than_are_examined_are_said() -> None:
+    decoy = stream(name("collections", "OrderedDict") + b")R")
+    for literal in (b"C" + bytes([len(decoy)]) + decoy, BEYOND["BINBYTES"] + decoy):
+        examination = examine_bytes(stream(b"N") + literal * 300, "model.pkl")[-1]
+        assert examination.state == "partial"
+        assert "more pickles in its literals" in examination.reason
+
+
 class Runs:
     def __reduce__(self) -> tuple[object, ...]:
         return (os.system, ("id",))
@@ -231,6 +275,19 @@ def test_a_joblib_file_with_arrays_of_objects_is_one_subject() -> None:
     file = io.BytesIO()
     joblib.dump([numpy.array(["red", "green", number], dtype=object) for number in range(12)], file)
     assert len(examine_bytes(file.getvalue(), "encoder.joblib")) == 1
+    assert findings_of(file.getvalue(), "encoder.joblib") == []
+
+
+def test_opcodes_before_arrays_that_look_like_literals_of_all_that_follows_are_none() -> None:
+    for before in range(100):  # until the memo entry's number before each array is the opcode X
+        file = io.BytesIO()
+        arrays = [numpy.array(["red", "green", number], dtype=object) for number in range(300)]
+        joblib.dump([[str(number) for number in range(before)], arrays], file)
+        if file.getvalue().count(b"XK\x10ub\x80") > 290:
+            break
+    else:
+        pytest.fail("joblib writes arrays otherwise")
+    assert [item.state for item in examine_bytes(file.getvalue(), "encoder.joblib")] == ["examined"]
     assert findings_of(file.getvalue(), "encoder.joblib") == []
 
 

@@ -33,6 +33,7 @@ def end_of_array(ledger: "Ledger", machine: "Machine", state: int, start: int) -
         ending = inner.run(start)
         if not ending.stopped:
             raise Broken(f"holds an array of objects that {ending.detail}")
+        ledger.arrays.add(start)
         return ending.position
     size = spelled_size(dtype.name)
     lengths = [machine.literal(value) for value in shape]

@@ -53,6 +53,10 @@ class Ledger:
         self.extensions: dict[int, int] = {}
         self.stated: dict[AnyFact, None] = {}
         self.nested: dict[str, Nested] = {}
+        self.overfull = False
+        """Whether more is nested than was kept."""
+        self.arrays: set[int] = set()
+        """Where pickles begin that are arrays in the stream itself, and were followed to their STOP."""
         self.storages: dict[str | int, str] = {}
         """The names of PyTorch's storage types, by storage key."""
         self.protocol = 0
@@ -234,10 +238,12 @@ class Ledger:
     def add_nested(self, name: str, data: "bytes | Reader", *, loaded: bool) -> None:
         """Bytes that deserve an examination of their own; `loaded` when the stream itself unpickles them."""
         known = self.nested.get(name)
-        if known is None and len(self.nested) < _MOST_NESTED:
+        if known is not None:
+            known.loaded = known.loaded or loaded
+        elif len(self.nested) < _MOST_NESTED:
             self.nested[name] = Nested(name, data, loaded=loaded)
-        elif known is not None and loaded:
-            known.loaded = True
+        else:
+            self.overfull = True
 
     # ---------------------------------------------------------------- facts
 

@@ -187,6 +187,7 @@ class Machine:
         self.data = b""
         self.base = 0
         self._final = False
+        self._looked = 0
 
     def share(self, other: "Machine") -> None:
         """Use another machine's containers, so that values of its memo mean the same here."""

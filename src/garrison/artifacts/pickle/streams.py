@@ -1,5 +1,6 @@
 """Pickle streams one after another, as loaders meet them in a file, and the bytes behind the last."""
 
+import heapq
 import itertools
 import re
 from array import array
@@ -14,12 +15,17 @@ from garrison.artifacts.pickle.sniffing import is_plausible, resolves_something
 from garrison.artifacts.pickle.symbols import Symbol
 from garrison.core.errors import LimitExceeded, Malformed
 from garrison.core.facts import AnyFact
-from garrison.sources.reader import BytesReader, Reader
+from garrison.sources.reader import BytesReader, Reader, WindowReader
 from garrison.sources.source import Context, Source
 
 _STREAMS = 200_000
 _REMEMBERED = 1000
 _VARIANTS = 64
+_LOOK_ALIKES = 1 << 16
+"""Literals that begin like a pickle, and are tried."""
+_CHUNK = 1 << 20
+_OVERLAP = 16
+"""More bytes than an opcode, a length and the beginning of a pickle take."""
 _UNIT = 4096
 _BLANK = re.compile(rb"[\s\0]*").fullmatch
 _BYTES = {2: b"C", 5: b"B", 9: b"\x8e\x96"}
@@ -36,6 +42,18 @@ _SNAPSHOTS_WITHIN = 16 << 20
 _HIDDEN = [re.compile(pattern).finditer for pattern in (rb"\x80[\x02-\x05]", rb"gA[SNJW]", rb"800[2-5]")]
 
 _Following = tuple[int, int, Memory | None]
+_Part = tuple[int, int]
+"""Where bytes begin and end in the outermost reader."""
+
+
+class _Hidden(WindowReader):
+    """What a literal holds, with the parts of the outermost reader whose pickles are found already."""
+
+    def __init__(self, parent: Reader, start: int, length: int, *, origin: int, tried: set[_Part]) -> None:
+        super().__init__(parent, start, length)
+        self.origin = origin
+        """Where it begins in the outermost reader."""
+        self.tried = tried
 
 
 class Streams:
@@ -55,7 +73,14 @@ class Streams:
         self.elsewhere: list[_Following] = []
         """Where else a further stream may begin, for unpicklers that read these bytes differently, inside which
         frame and with which memo."""
-        self._hidden = 0
+        hidden = reader if isinstance(reader, _Hidden) else None
+        self._origin = 0 if hidden is None else hidden.origin
+        self._tried: set[_Part] = set() if hidden is None else hidden.tried
+        """What literals hold is read once, however many literals lie around it: those inside a literal are seen from
+        outside too, and all that reach beyond the end share what follows the last of them."""
+        self._literals: list[tuple[int, int, int]] = []
+        """Those that may hold a pickle, until they are tried: the opcode, where it begins, how long it says it is."""
+        self._seen: set[int] = set()
         self._variants = 0
 
     def again(self, context: Context) -> None:
@@ -63,6 +88,8 @@ class Streams:
         self.context = context
         self.machine.check_time = context.check_time
         self.machine.forget_window()
+        self._seen.clear()
+        self._tried.clear()
 
     def one(self, start: int, frame_end: int = 0, memory: Memory | None = None) -> Ending:
         """Run one stream, and again wherever unpicklers disagree about how to read it."""
@@ -195,20 +222,45 @@ class Streams:
                 left = _independent(machine, start)
                 self.elsewhere += [(view.file_position, 0, left), (view.position, view.end, left)]
 
+    def search(self) -> None:
+        """Find the literals that hold a pickle, and those inside them. Raises `LimitExceeded` when the time is up."""
+        reached = 0
+        while self._literals:
+            self.context.check_time()
+            opcode, start, length = heapq.heappop(self._literals)
+            end = min(start + length, self.reader.size)
+            if not self._holds_pickle(opcode, start, end):
+                continue
+            reached = max(reached, start)
+            while reached + _OVERLAP < end:
+                self.context.check_time()
+                data = self.reader.pread(reached, min(_CHUNK, end - reached))
+                self._look_for_pickles(data, reached)
+                if len(data) <= _OVERLAP:
+                    break
+                reached += len(data) - _OVERLAP
+
     def _look(self, data: bytes, base: int) -> None:
-        """Find literals that hold a pickle themselves, plain or in base64 or hexadecimal."""
+        self._look_for_pickles(data, base)
+        if base < _SNAPSHOTS_WITHIN:
+            self._look_for_models(data, base)
+
+    def _look_for_pickles(self, data: bytes, base: int) -> None:
+        """Find literals that may hold a pickle themselves, plain or in base64 or hexadecimal."""
         for match in itertools.chain.from_iterable(finditer(data) for finditer in _HIDDEN):
             position = match.start()
             for header, opcodes in ((2, b"\x8cCU"), (5, b"XBT"), (9, b"\x8d\x8e\x96")):
-                if position >= header and data[position - header] in opcodes and self._hidden < 4096:
-                    where = span(self.machine.pread, base + position - header)
-                    # Of one that reaches beyond the end nothing can be read: other opcodes happen to look like it,
-                    # such as those before each array in joblib's files, and all that follows would be read again.
-                    if where is not None and where[1] >= 8 and sum(where) <= self.reader.size:
-                        self._hidden += 1
-                        self._hidden_pickle(base + position - header, *where)
-        if base < _SNAPSHOTS_WITHIN:
-            self._look_for_models(data, base)
+                opcode = base + position - header
+                if position < header or data[position - header] not in opcodes or opcode in self._seen:
+                    continue
+                where = span(self.machine.pread, opcode)
+                if where is None or where[1] < 8:
+                    continue
+                if len(self._seen) >= _LOOK_ALIKES:
+                    self.ledger.overfull = True
+                    return
+                self._seen.add(opcode)
+                heapq.heappush(self._literals, (opcode, *where))
 
     def _look_for_models(self, data: bytes, base: int) -> None:
         for beginning, opcodes in _SNAPSHOTS.items():
@@ -223,22 +275,33 @@ class Streams:
                         self.ledger.add_nested(f"literal@{opcode:#x}", self.reader.window(*where), loaded=False)
                 place = data.find(beginning, place + 1)
 
-    def _hidden_pickle(self, opcode: int, offset: int, length: int) -> None:
-        inner: Reader = self.reader.window(offset, length)
-        head = self.reader.pread(offset, 2)
+    def _holds_pickle(self, opcode: int, start: int, end: int) -> bool:
+        """Whether a pickle that was not read yet is what lies between the two, which is added to what is nested."""
+        part = (self._origin + start, self._origin + end)
+        # Opcodes in front of an array in joblib's files may happen to look like a literal of all that follows.
+        if part in self._tried or (start in self.ledger.arrays and end == self.reader.size):
+            return False
+        if len(self._tried) >= _LOOK_ALIKES:
+            self.ledger.overfull = True
+            return False
+        self._tried.add(part)
+        inner: Reader = _Hidden(self.reader, start, end - start, origin=part[0], tried=self._tried)
+        head = self.reader.pread(start, 2)
         name = f"literal@{opcode:#x}"
         if head[:1] != b"\x80":
-            if length > 1 << 20:
-                return
-            raw = self.reader.pread(offset, length)
+            if end - start > 1 << 20:
+                return False
+            raw = self.reader.pread(start, end - start)
             try:
                 decoded = decode("b64decode" if head[:1] == b"g" else "unhexlify", raw)
             except Undecodable:
-                return
+                return False
             inner = BytesReader(decoded if isinstance(decoded, bytes) else b"")
             name = f"decoded@{opcode:#x}"
-        if resolves_something(inner):
-            self.ledger.add_nested(name, inner, loaded=False)
+        if not resolves_something(inner):
+            return False
+        self.ledger.add_nested(name, inner, loaded=False)
+        return True
 
 
 def _independent(machine: Machine, start: int) -> Memory | None:
@@ -256,10 +319,19 @@ def _independent(machine: Machine, start: int) -> Memory | None:
 
 
 def state(streams: Streams, source: Source) -> Iterator[AnyFact | Source]:
-    """All that the streams of a subject told."""
+    """All that the streams of a subject told. Raises `LimitExceeded` when they hold more than is examined."""
     yield from streams.ledger.facts()
+    failure: LimitExceeded | None = None
+    try:
+        streams.search()
+    except LimitExceeded as error:
+        failure = error
     for nested in streams.ledger.nested.values():
         yield source.member(nested.name, nested.data, loaded_as=("pickle",) if nested.loaded else ())
+    if failure is not None:
+        raise failure
+    if streams.ledger.overfull:
+        raise LimitExceeded("members", "holds more pickles in its literals than are examined")
 
 
 def complain(streams: Streams) -> None:

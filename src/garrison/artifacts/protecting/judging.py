@@ -52,11 +52,15 @@ class Follower:
         start = self._reader.append(reader)
         if self._streams is None:
             self._streams = Streams(self._reader, context)
-            return self._streams.one(0)
+            ending = self._streams.one(0)
+            self._streams.search()
+            return ending
         if start > _KEPT or len(self.ledger.symbols) > _SYMBOLS:
             raise LimitExceeded("memory", "one unpickler loads more streams than can be followed")
         self._streams.again(context)
-        return self._streams.one(start, memory=self._streams.machine.memory())
+        ending = self._streams.one(start, memory=self._streams.machine.memory())
+        self._streams.search()
+        return ending
 
     def keep(self, data: bytes) -> None:
         """Keep the bytes of the stream that was followed last, in place of what it was read from."""
@@ -125,10 +129,10 @@ class Judge:
         try:
             ending = follower.follow(reader, context)
             ledger = follower.ledger
-            if self._plain and not ledger.records and not ledger.stated and not ledger.nested:
+            if self._plain and not (ledger.records or ledger.stated or ledger.nested or ledger.overfull):
                 return ending, _NOTHING
             facts = list(ledger.facts())
-            key = _key(facts) if self._remembers and not ledger.nested else None
+            key = _key(facts) if self._remembers and not (ledger.nested or ledger.overfull) else None
             if key is not None and key in self._passed:
                 return ending, self._passed[key]
             own = Examination(subject=name, formats=["pickle"])
