@@ -5,7 +5,7 @@ import itertools
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -103,7 +103,7 @@ class Call:
     __slots__ = (
         "action", "backend", "body", "codec", "deadline", "degraded", "headers", "identifier", "inputs", "marks",
         "method", "model", "name", "operation", "peer", "principal", "received", "releases", "requested", "settings",
-        "target", "time", "transport", "version",
+        "span", "target", "time", "trace", "transport", "version",
     )  # fmt: skip
 
     def __init__(
@@ -155,6 +155,10 @@ class Call:
         """Names of stages that failed and are configured to let calls through then."""
         self.releases: list[Callable[[], object]] = []
         """What is called when the call has ended, however it did: places and leases that it held."""
+        self.span: Any = None
+        """OpenTelemetry's, of a call that is traced."""
+        self.trace = ""
+        """The `traceparent` that the server behind shall see; empty for none."""
         self.name = ""
         """The id that the caller gave the request, if any."""
 
