@@ -31,6 +31,8 @@ class Action(enum.StrEnum):
     """Load and unload models."""
     ADMINISTER = "administer"
     """Statistics, logging, tracing, shared memory."""
+    UNKNOWN = "unknown"
+    """What could not be read, or is known to no adapter. Nobody is ever permitted it; it is refused and recorded."""
 
 
 Transport = Literal["http", "grpc", "runtime"]

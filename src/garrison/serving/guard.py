@@ -58,6 +58,12 @@ class Guard:
                 release()
         return await self._recorded(call, answer, refused)
 
+    async def refuse(self, call: Call, refusal: Refused) -> Answer:
+        """The answer to a call that an adapter refuses before any stage sees it, on record like all others."""
+        if refusal.mark is not None:
+            call.marks.append(refusal.mark)
+        return await self._recorded(call, refusals.answer(refusal, call), refusal.reason.value)
+
     async def _through(self, call: Call, forward: Forward) -> Answer:
         stages = self._without_model
         if call.model:

@@ -1,0 +1,130 @@
+"""From a request to a call, and through the guard. Sees heads and bodies, and neither sockets nor frameworks."""
+
+from collections.abc import Awaitable, Iterable, Mapping
+
+import msgspec
+
+from garrison.core.errors import UsageError
+from garrison.serving.calls import Action, Answer, Call, Codec, Forward, Peer
+from garrison.serving.guard import Guard
+from garrison.serving.http import headers as header_lines
+from garrison.serving.http.routes import ROUTES, Route, Router, Unlisted
+from garrison.serving.refusals import Reason, Refused
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds on what a client may send, and how slowly."""
+
+    body: int = 4 << 20
+    """Bytes of a body."""
+    model_body: Mapping[str, int] = {}
+    """Bytes of a body for a model, where that is less."""
+    head: int = 16 << 10
+    """Bytes of all headers."""
+    headers: int = 64
+    head_seconds: float = 10.0
+    """From the first byte of a request to the end of its headers."""
+    body_seconds: float = 30.0
+    """From there to the end of its body; also how long a client may take no byte of an answer."""
+    idle_seconds: float = 75.0
+    """Between two requests of a connection."""
+    connections: int = 4096
+    buffered: int = 256 << 20
+    """Bytes of bodies of all requests that are being received."""
+
+
+_LIMITS = Limits()
+
+
+class Gateway:
+    """Immutable, like the guard that it holds: a new configuration makes a new one."""
+
+    def __init__(
+        self,
+        guard: Guard,
+        forward: Forward,
+        *,
+        codecs: Mapping[str, Codec],
+        handlers: Mapping[str, Forward] | None = None,
+        routes: Iterable[Route] = (),
+        limits: Limits = _LIMITS,
+    ) -> None:
+        """`codecs` are those of the routes, by name; routes whose codec is missing are not served, as their bodies
+        could not be looked into. `handlers` answer operations in the server's place. `routes` are those besides
+        `routes.json`. Raises `UsageError` for routes that contradict each other or name no codec that there is.
+        """
+        self.limits = limits
+        self._guard = guard
+        self._forward = forward
+        self._codecs = {"": None, **codecs}
+        self._handlers = dict(handlers or {})
+        routes = tuple(routes)
+        for route in routes:
+            if route.codec not in self._codecs:
+                raise UsageError(f"no codec is called {route.codec!r}; there are: {', '.join(sorted(codecs))}")
+        self._match = Router(route for route in (*ROUTES, *routes) if self._served(route)).match
+
+    def _served(self, route: Route) -> bool:
+        return route.codec in self._codecs and (route.answered == "server" or route.operation in self._handlers)
+
+    def begin(self, method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]], peer: Peer) -> Call:
+        """The call that a head asks for, still without a body. Raises `Refused`."""
+        match = self._match(method, target)
+        limits = self.limits
+        route = match.route
+        return Call(
+            route.action,
+            transport="http",
+            headers=header_lines.read(headers, most=limits.headers, most_bytes=limits.head),
+            peer=peer,
+            codec=self._codecs[route.codec],
+            model=match.model,
+            version=match.version,
+            operation=route.operation,
+            method=method,
+            target=match.target,
+        )
+
+    def most_bytes(self, call: Call) -> int:
+        """How long the body of a call may be."""
+        if call.method == "GET":
+            return 0
+        return min(self.limits.body, self.limits.model_body.get(call.model, self.limits.body))
+
+    def declared(self, call: Call) -> int | None:
+        """The length of the body, as far as its head tells. Raises `Refused` where it is too long."""
+        declared = header_lines.length(call.headers)
+        if declared is not None and declared > self.most_bytes(call):
+            raise too_large(call)
+        return declared
+
+    def answer(self, call: Call) -> Awaitable[Answer]:
+        """The answer to a call that has its body; refusals included, and all of them on record."""
+        return self._guard.answer(call, self._handlers.get(call.operation, self._forward))
+
+    async def refuse(self, refused: Refused, call: Call) -> Answer:
+        """The answer to what is refused before it is a whole call: recorded, and seen by no stage."""
+        answer = await self._guard.refuse(call, refused)
+        if isinstance(refused, Unlisted):
+            answer.headers.append((b"allow", refused.allow))
+        return answer
+
+
+def unread(peer: Peer, method: str) -> Call:
+    """The call that stands for a request of which nothing else can be told."""
+    return Call(Action.UNKNOWN, transport="http", headers={}, peer=peer, method=method)
+
+
+def too_large(call: Call) -> Refused:
+    """What to raise when a body is longer than it may be."""
+    if call.method == "GET":
+        return Refused(Reason.TOO_LARGE, "a request of this method has no body")
+    return Refused(Reason.TOO_LARGE, "the body is too large")
+
+
+class Current:
+    """The gateway that new requests meet. Requests that have begun end with the one that they began with."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        """Assign another to reload: no request is dropped."""
