@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -121,6 +122,28 @@ def test_a_restart_changes_nothing(monitor: Monitor) -> None:
         assert monitor.observe("a", one, np.eye(3)[1]) == other.observe("a", one, np.eye(3)[1])
 
 
+@pytest.mark.parametrize("memory", [8, 100, 512])
+def test_many_at_once_are_what_one_after_the_other_is(fitted: Monitor, memory: int) -> None:
+    settings = msgspec.structs.replace(fitted.settings, memory=memory)
+    one_by_one, at_once = Monitor(settings), Monitor(settings)
+    random = np.random.default_rng(3)
+    inputs = np.concatenate([natural(250, 4), *(np.stack(list(search(kind, 1))) for kind in ("noise", "boundary"))])
+    inputs = np.concatenate([inputs, inputs[:20]])[random.permutation(len(inputs) + 20)]
+    inputs[7, 0, 0] = np.nan
+    principals = random.choice(["a", "a", "a", "b", "c"], len(inputs)).tolist()
+    scores = random.random((len(inputs), 3))
+    expected = [one_by_one.observe(*each) for each in zip(principals, inputs, scores, strict=True)]
+    cut = 150
+    found = at_once.observe_many(principals[:cut], inputs[:cut], scores[:cut])
+    found += at_once.observe_many(principals[cut:], inputs[cut:], scores[cut:])
+    assert any(one.alarms for one in expected)
+    for one, other in zip(expected, found, strict=True):
+        near = {"chain": pytest.approx(other.chain, rel=0.01, abs=0.01)}
+        near["distance"] = other.distance and pytest.approx(other.distance, rel=0.01, abs=1e-3)
+        near["normality"] = other.normality and pytest.approx(other.normality, rel=1e-3)
+        assert msgspec.to_builtins(one) == {**msgspec.to_builtins(other), **near}
+
+
 @pytest.mark.parametrize("cut", [0, 1, 0.5, 0.999])
 def test_a_torn_state_is_refused(monitor: Monitor, cut: float) -> None:
     monitor.observe("a", natural(1, 0)[0])
@@ -130,8 +153,6 @@ def test_a_torn_state_is_refused(monitor: Monitor, cut: float) -> None:
 
 
 def test_memory_does_not_grow(fitted: Monitor) -> None:
-    import msgspec
-
     monitor = Monitor(msgspec.structs.replace(fitted.settings, principals=3, memory=16))
     for number, one in enumerate(natural(300, 8)):
         monitor.observe(f"p{number % 5}", one)
@@ -140,7 +161,7 @@ def test_memory_does_not_grow(fitted: Monitor) -> None:
         monitor.observe(f"p{number % 5}", one)
     assert len(monitor.state()) < 1.2 * size
     prints = Fingerprints(4)
-    shared = [prints.add(np.full(GROUPS, 1 + number % 5, np.uint32)) for number in range(50)]
+    shared = [int(prints.add(np.full((1, GROUPS), 1 + number % 5, np.uint32))[0]) for number in range(50)]
     assert shared == [0] * 50  # what was five queries ago is forgotten
 
 
@@ -193,14 +214,13 @@ def test_sketches_keep_distances_however_large_the_input() -> None:
 def test_nearness_is_a_probability_that_falls_with_distance() -> None:
     sketches = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
     nearness = Nearness.of(sketches)
-    told = [nearness.surprise(square, 10) for square in (0.0, 0.01, 1.0, 10.0, 1e9)]
+    told = nearness.surprises(np.array([0.0, 0.01, 1.0, 10.0, 1e9]), np.full(5, 10)).tolist()
     assert told == sorted(told, reverse=True) and told[-1] == pytest.approx(0, abs=1e-6)
-    assert nearness.surprise(1.0, 1000) < nearness.surprise(1.0, 10)
+    among = nearness.surprises(np.ones(2), np.array([1000, 10]))
+    assert among[0] < among[1]
     random = np.random.default_rng(1)
-    small = [
-        nearness.surprise(float(np.square(random.normal(size=8) - random.normal(size=(20, 8))).sum(1).min()), 20) > 3
-        for _ in range(1000)
-    ]
+    nearest = np.square(random.normal(size=(1000, 1, 8)) - random.normal(size=(1000, 20, 8))).sum(2).min(1)
+    small = nearness.surprises(nearest, np.full(1000, 20)) > 3
     assert np.mean(small) == pytest.approx(np.exp(-3), abs=0.025)
 
 
@@ -209,9 +229,10 @@ def test_a_chain_adds_up_and_one_likeness_does_not() -> None:
     nearness = Nearness.of(random.normal(size=(500, 8)).astype(np.float32))
     past = Provenance(64, 8)
     start = random.normal(size=8).astype(np.float32)
-    scores = [past.add(start + np.float32(0.05) * number, nearness)[0] for number in range(6)]
+    steps = np.float32(0.05) * np.arange(6, dtype=np.float32)[:, None]
+    scores, _ = past.add(start + steps, nearness)
     assert scores[0] == 0 and scores == sorted(scores) and scores[-1] > 3 * scores[1] > 0
-    assert past.add(np.full(8, 100, np.float32), nearness)[0] == 0
+    assert past.add(np.full((1, 8), 100, np.float32), nearness)[0] == [0]
 
 
 def test_hashes_are_of_the_input_and_its_levels() -> None:
@@ -219,10 +240,10 @@ def test_hashes_are_of_the_input_and_its_levels() -> None:
     hasher = Hasher(SIDE * SIDE, 0, 1, 0)
     assert (hasher(one) == hasher(one)).all()
     prints = Fingerprints(10)
-    prints.add(hasher(one))
-    assert prints.add(hasher(other)) < GROUPS // 2
-    assert prints.add(hasher(one)) == GROUPS
-    assert prints.add(hasher(one + np.float32(0.002))) > GROUPS // 2
+    prints.add(hasher(one[None]))
+    assert prints.add(hasher(other[None])) < GROUPS // 2
+    assert prints.add(hasher(one[None])) == GROUPS
+    assert prints.add(hasher(one[None] + np.float32(0.002))) > GROUPS // 2
     assert (Hasher(SIDE * SIDE, 0, 1, 1)(one) != hasher(one)).any()
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 GROUPS = 32
 _GROUP = 16
 _LEVELS = 5
+_FEW = 8
+"""Queries up to which one after the other is cheaper than all at once."""
 
 
 class Hasher:
@@ -26,9 +28,9 @@ class Hasher:
         self._scale = np.float32(_LEVELS / max(high - low, 1e-12))
 
     def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.uint32]:
-        """The hashes (GROUPS,) of one input (size,), none of them 0."""
-        levels = (inputs[self._places] * self._scale + self._offset).astype(np.int64)
-        mixed = (levels * self._factors).sum(1)  # wraps around, as hashes may
+        """The hashes (..., GROUPS) of inputs (..., size), none of them 0."""
+        levels = (inputs[..., self._places] * self._scale + self._offset).astype(np.int64)
+        mixed = (levels * self._factors).sum(-1)  # wraps around, as hashes may
         hashes: NDArray[np.uint32] = (mixed >> 31).astype(np.uint32) | np.uint32(1)
         return hashes
 
@@ -41,8 +43,30 @@ class Fingerprints:
         """A column for each query; 0 where there was none."""
         self.seen = 0
 
-    def add(self, hashes: NDArray[np.uint32]) -> int:
-        """Take in a query. Returns how many hashes it shares with the earlier query that shares most."""
+    def add(self, hashes: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """Take in queries (n, GROUPS), no more than are remembered, the earliest first.
+
+        Returns for each how many hashes it shares with the earlier query that shares most.
+        """
+        count, memory = len(hashes), self.hashes.shape[1]
+        if count <= _FEW:
+            return np.array([self._added(one) for one in hashes], dtype=np.uint8)
+        columns = np.ascontiguousarray(hashes.T)
+        shared = np.zeros((count, memory), dtype=np.uint8)
+        within = np.zeros((count, count), dtype=np.uint8)
+        for known, new in zip(self.hashes, columns, strict=True):
+            shared += known == new[:, np.newaxis]
+            within += new == new[:, np.newaxis]
+        places = (self.seen + np.arange(count)) % memory
+        # A query finds in the place of one just before it what that one has put there.
+        shared[:, places] = np.where(np.tri(count, k=-1, dtype=bool), within, shared[:, places])
+        self.hashes[:, places] = columns
+        self.seen += count
+        most: NDArray[np.uint8] = shared.max(1)
+        return most
+
+    def _added(self, hashes: NDArray[np.uint32]) -> int:
+        """The same for one query (GROUPS,)."""
         same = (self.hashes == hashes[:, np.newaxis]).view(np.uint8)
         shared = int(np.add.reduce(same, axis=0, dtype=np.uint8).max())
         self.hashes[:, self.seen % self.hashes.shape[1]] = hashes

@@ -27,22 +27,30 @@ class Provenance:
         self.scores = np.zeros(memory, dtype=np.float64)
         self.seen = 0
 
-    def add(self, sketch: NDArray[np.float32], nearness: Nearness) -> tuple[float, float]:
-        """Take in a query. Returns the score of the chain that it continues, and the distance to its parent."""
-        memory = len(self.norms)
-        norm = float(sketch @ sketch)
-        known = min(self.seen, memory)
-        score, distance = 0.0, float("inf")
-        if known:
-            squares = self.norms - 2 * (self.sketches @ sketch)
-            parent = int(squares.argmin())
-            # What is left of the difference of nearly equal numbers is rounding.
-            square = max(float(squares[parent]) + norm, 1e-6 * norm, 0.0)
-            distance = square**0.5
-            surprise = nearness.surprise(square, known)
-            if surprise > ALLOWANCE:
-                score = min(float(self.scores[parent]) + surprise - ALLOWANCE, _MOST)
-        place = self.seen % memory
-        self.sketches[place], self.norms[place], self.scores[place] = sketch, norm, score
-        self.seen += 1
-        return score, distance
+    def add(self, sketches: NDArray[np.float32], nearness: Nearness) -> tuple[list[float], list[float]]:
+        """Take in queries (n, length), no more than are remembered, the earliest first.
+
+        Returns the scores of the chains that they continue, and the distances to their parents, infinite without one.
+        """
+        count, memory = len(sketches), len(self.norms)
+        norms = np.square(sketches).sum(1)
+        squares = self.norms - 2 * (sketches @ self.sketches.T)
+        places = (self.seen + np.arange(count)) % memory
+        # A query finds in the place of one just before it what that one has put there.
+        within = norms - 2 * (sketches @ sketches.T)
+        squares[:, places] = np.where(np.tri(count, k=-1, dtype=bool), within, squares[:, places])
+        parents = squares.argmin(1)
+        # What is left of the difference of nearly equal numbers is rounding.
+        nearest = np.maximum(squares[np.arange(count), parents] + norms, np.maximum(1e-6 * norms, 0.0))
+        known = np.minimum(self.seen + np.arange(count), memory)
+        surprises = np.where(known > 0, nearness.surprises(nearest, np.maximum(known, 1)), 0.0)
+        distances = np.where(known > 0, np.sqrt(nearest), np.inf).tolist()
+        scores = []
+        for place, parent, surprise in zip(places.tolist(), parents.tolist(), surprises.tolist(), strict=True):
+            continues = surprise > ALLOWANCE
+            score = min(float(self.scores[parent]) + surprise - ALLOWANCE, _MOST) if continues else 0.0
+            self.scores[place] = score
+            scores.append(score)
+        self.sketches[places], self.norms[places] = sketches, norms
+        self.seen += count
+        return scores, distances

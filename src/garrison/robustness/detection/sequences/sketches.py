@@ -1,7 +1,5 @@
 """A short vector for each input, in which distances are as between inputs."""
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,10 +49,11 @@ class Nearness:
         ranks = np.unique(np.geomspace(1, len(pairs), 512).astype(np.int64))
         return cls(pairs[ranks - 1], ranks / (len(pairs) + 1))
 
-    def surprise(self, square: float, among: int) -> float:
-        """Minus the log of that probability."""
-        squares, shares = self.squares, self.shares
-        index = int(squares.searchsorted(square, "right"))
+    def surprises(self, squares: NDArray[np.floating], among: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Minus the logs of those probabilities, for squared distances (n,) to the nearest among so many (n,)."""
+        known, shares = self.squares, self.shares
+        index = known.searchsorted(squares, "right")
         # Nearer than every benign pair: the share falls with the square of the distance, as in two dimensions at least.
-        share = float(shares[index - 1]) if index else float(shares[0] * max(square / (squares[0] + 1e-12), 1e-9))
-        return -math.log(min(1.0, -math.expm1(among * math.log1p(-min(share, 1 - 1e-12))) + 1e-300))
+        nearer = shares[0] * np.clip(squares / (known[0] + 1e-12), 1e-9, 1.0)
+        share = np.minimum(np.where(index > 0, shares[index - 1], nearer), 1 - 1e-12)
+        return np.asarray(-np.log(np.minimum(1.0, -np.expm1(among * np.log1p(-share)) + 1e-300)))
