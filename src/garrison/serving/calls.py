@@ -73,6 +73,13 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None = None
 
 
+class Wanted(msgspec.Struct, frozen=True):
+    """An output that a caller asks for."""
+
+    name: str
+    parameters: dict[str, bool | int | float | str] = {}
+
+
 class Codec(Protocol):
     """Reads and writes the bodies of one protocol. Implementations keep nothing between calls."""
 
@@ -104,8 +111,8 @@ class Call:
 
     __slots__ = (
         "action", "backend", "body", "codec", "deadline", "degraded", "headers", "identifier", "inputs", "marks",
-        "method", "model", "name", "operation", "peer", "principal", "received", "releases", "requested", "settings",
-        "span", "target", "time", "trace", "transport", "version",
+        "method", "model", "name", "operation", "parameters", "peer", "principal", "received", "releases",
+        "requested", "settings", "span", "target", "time", "trace", "transport", "version", "wanted",
     )  # fmt: skip
 
     def __init__(
@@ -148,6 +155,10 @@ class Call:
         self.settings: Model | None = None
         """Of the model that is called; `None` where the action concerns none."""
         self.inputs: tuple[Tensor, ...] | None = None
+        self.parameters: dict[str, bool | int | float | str] = {}
+        """Those of the request as a whole; set with the inputs."""
+        self.wanted: tuple[Wanted, ...] = ()
+        """The outputs that the caller asks for; set with the inputs, and empty where it leaves that to the server."""
         self.backend = ""
         """The name of the backend that shall answer; the model's own when empty."""
         self.requested = ""
@@ -163,6 +174,14 @@ class Call:
         """The `traceparent` that the server behind shall see; empty for none."""
         self.name = ""
         """The id that the caller gave the request, if any."""
+
+    def answer_by(self, model: str, backend: str) -> None:
+        """Have another model answer, in whatever version its server has of it."""
+        if self.version:
+            self.target = self.target.replace(f"/versions/{self.version}", "", 1)
+            self.version = ""
+        self.target = self.target.replace(f"/models/{self.model}", f"/models/{model}", 1)
+        self.requested, self.model, self.backend = self.model, model, backend
 
     def tensors(self) -> "tuple[Tensor, ...]":
         """The inputs, read when first asked for. Raises `Refused` for a body that is none of its protocol."""

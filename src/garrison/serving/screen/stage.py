@@ -36,9 +36,11 @@ class _Check:
 class ScreenStage:
     name = "screen"
 
-    def __init__(self, settings: Screen, checks: list[_Check], services: Services) -> None:
+    def __init__(self, settings: Screen, checks: list[_Check], services: Services, backend: str = "") -> None:
+        """`backend` is that of the model that answers for `fallback`."""
         self.on_failure = settings.on_failure
         self._fallback = settings.fallback
+        self._backend = backend
         self._now = [one for one in checks if one.reaction != "shadow"]
         self._later = [one for one in checks if one.reaction == "shadow"]
         self._services = services
@@ -87,7 +89,7 @@ class ScreenStage:
             raise Refused(Reason.UNACCEPTABLE, _WORDS.get(marks[0].rule, "the input is refused"), mark=marks[-1])
         call.marks.extend(marks)
         if check.reaction == "fallback" and not call.requested:
-            call.requested, call.model = call.model, self._fallback
+            call.answer_by(self._fallback, self._backend)
 
     def _shadow(self, call: Call) -> None:
         for one in self._later:
@@ -127,4 +129,5 @@ def stage(config: Config, model: Model | None, services: Services) -> ScreenStag
         checks.append(_Check(SecretTexts(), settings.secrets.reaction, threaded=False))
     if any(one.reaction == "fallback" for one in checks) and settings.fallback not in config.models:
         raise UsageError(f"screen.fallback: no model named {settings.fallback!r} is configured")
-    return ScreenStage(settings, checks, services) if checks else None
+    backend = config.models[settings.fallback].backend if settings.fallback in config.models else ""
+    return ScreenStage(settings, checks, services, backend) if checks else None
