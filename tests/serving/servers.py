@@ -15,7 +15,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +59,10 @@ name: "digits"
 backend: "python"
 max_batch_size: 1024
 input [{ name: "x", data_type: TYPE_FP32, dims: [64] }]
-output [{ name: "predict", data_type: TYPE_INT64, dims: [1] }, { name: "predict_proba", data_type: TYPE_FP64, dims: [10] }]
+output [
+  { name: "predict", data_type: TYPE_INT64, dims: [1] },
+  { name: "predict_proba", data_type: TYPE_FP64, dims: [10] }
+]
 """
 
 PLACES = """
@@ -176,10 +179,8 @@ def running(
             process.wait(60)
         finally:
             # What it started has its session, and must not outlive it.
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
 
 
