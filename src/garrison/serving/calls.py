@@ -141,11 +141,11 @@ class Call:
         self.version = version
         """Empty where the caller leaves it to the server."""
         self.operation = operation
-        """The route's name in `routes.json`, or the method of the gRPC service."""
+        """The route's name in `routes.json`; methods of gRPC have the same names in `methods.json`."""
         self.method = method
         """HTTP's, empty for others."""
         self.target = target
-        """The path (and query) to ask the server for, written anew from what was read; empty for gRPC."""
+        """The path (and query) to ask the server for, written anew from what was read; gRPC's is `/service/method`."""
         self.body = body
         self.received = time.monotonic()
         self.time = time.time()

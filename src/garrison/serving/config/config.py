@@ -35,7 +35,7 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     http: str = ""
     """`http://`, `https://` or `unix:` and an address."""
     grpc: str = ""
-    """Address and port."""
+    """`host:port`, `https://host:port` for TLS, or `unix:/path`."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
