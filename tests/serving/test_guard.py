@@ -122,3 +122,66 @@ def test_a_caller_that_goes_away_is_on_record() -> None:
 
     asyncio.run(run())
     assert log == ["recorded 499 cancelled"]
+
+
+class Parts:
+    """An answer in parts that says when it was closed."""
+
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+        self._left = 2
+
+    def __aiter__(self) -> "Parts":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        self._left -= 1
+        return b"part"
+
+    async def aclose(self) -> None:
+        self._log.append("closed")
+
+
+def streamed(log: list[str], recorder: Noted, stages: list[Stage]) -> tuple[Answer, Call]:
+    async def server(call: Call) -> Answer:
+        return Answer(200, stream=Parts(log))
+
+    guard = Guard({"digits": Model()}, lambda model: stages, recorder, lambda name, error: None)
+    call = Call(Action.INFER, transport="http", headers={}, peer=Peer(), model="digits")
+    call.releases.append(lambda: log.append("released"))
+    return asyncio.run(guard.answer(call, server)), call
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_call_holds_its_places_until_its_parts_have_ended_or_are_left(whole: bool) -> None:
+    log: list[str] = []
+    answer, _ = streamed(log, Noted("record", log), [])
+    assert "released" not in log
+
+    async def read() -> None:
+        assert answer.stream is not None
+        assert await anext(answer.stream) == b"part"
+        assert "released" not in log
+        if whole:
+            assert [part async for part in answer.stream] == [b"part"]
+        else:
+            await answer.stream.aclose()  # type: ignore[attr-defined]
+
+    asyncio.run(read())
+    assert log.count("released") == 1
+
+
+class Refusing(Noted):
+    def after(self, call: Call, answer: Answer) -> Awaitable[None] | None:
+        raise Refused(Reason.UNACCEPTABLE, "not so")
+
+
+def test_parts_that_nobody_will_read_are_closed() -> None:
+    log: list[str] = []
+    assert streamed(log, Noted("record", log), [Refusing("one", log)])[0].status == 422
+    assert {"closed", "released"} <= set(log)
+    log.clear()
+    assert streamed(log, Noted("record", log, raises=OSError("disk full")), [])[0].status == 503
+    assert {"closed", "released"} <= set(log)

@@ -209,7 +209,8 @@ class Answer:
         self.body = body
         self.outputs: tuple[Tensor, ...] | None = None
         self.stream = stream
-        """Parts of a body that come one after the other, in place of `body`."""
+        """Parts of a body that come one after the other, in place of `body`. Whoever takes them calls its `aclose`, if
+        it has one, also where it read them to their end."""
 
     def tensors(self, call: Call) -> "tuple[Tensor, ...]":
         """The outputs, read when first asked for; none for failures and for streams."""

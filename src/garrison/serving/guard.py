@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from garrison.serving import refusals
 from garrison.serving.calls import Answer, Call, Forward, Mark
@@ -39,6 +39,7 @@ class Guard:
         Raises nothing but `asyncio.CancelledError`, when the caller has gone; that is on record, too.
         """
         refused = ""
+        answer: Answer | None = None
         try:
             answer = await self._through(call, forward)
         except Refused as refusal:
@@ -54,8 +55,10 @@ class Guard:
             refused = Reason.FAILED.value
             answer = refusals.answer(Refused(Reason.FAILED, "the guard failed"), call)
         finally:
-            for release in call.releases:
-                release()
+            if answer is not None and answer.stream is not None:
+                answer.stream = _Held(answer.stream, call.releases)
+            else:
+                _release(call.releases)
         return await self._recorded(call, answer, refused)
 
     async def refuse(self, call: Call, refusal: Refused) -> Answer:
@@ -84,15 +87,19 @@ class Guard:
         if call.deadline is not None and time.monotonic() >= call.deadline:
             raise Refused(Reason.DEADLINE, "the deadline of the request has passed")
         answer = await forward(call)
-        for stage in stages:
-            try:
-                waiting = stage.after(call, answer)
-                if waiting is not None:
-                    await waiting
-            except Refused:
-                raise
-            except Exception as error:
-                self._degraded(call, stage, error)
+        try:
+            for stage in stages:
+                try:
+                    waiting = stage.after(call, answer)
+                    if waiting is not None:
+                        await waiting
+                except Refused:
+                    raise
+                except Exception as error:
+                    self._degraded(call, stage, error)
+        except BaseException:
+            await _discard(answer)
+            raise
         return answer
 
     def _degraded(self, call: Call, stage: Stage, error: Exception) -> None:
@@ -110,5 +117,50 @@ class Guard:
         except Exception as error:
             self._failed("record", error)
             if self._recorder.on_failure == "closed":
+                await _discard(answer)
                 return refusals.answer(_UNRECORDED, call)
+        except BaseException:
+            await _discard(answer)
+            raise
         return answer
+
+
+class _Held:
+    """A body that comes in parts. What its call holds is given back once it has ended, however it did."""
+
+    def __init__(self, stream: AsyncIterator[bytes], releases: list[Callable[[], object]]) -> None:
+        self._stream = stream
+        self._releases = releases
+
+    def __aiter__(self) -> "_Held":
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._stream)
+        except BaseException:
+            _release(self._releases)
+            raise
+
+    async def aclose(self) -> None:
+        try:
+            await _closed(self._stream)
+        finally:
+            _release(self._releases)
+
+
+def _release(releases: list[Callable[[], object]]) -> None:
+    while releases:
+        releases.pop()()
+
+
+async def _discard(answer: Answer) -> None:
+    """Close what nobody will read to its end."""
+    if answer.stream is not None:
+        await _closed(answer.stream)
+
+
+async def _closed(stream: AsyncIterator[bytes]) -> None:
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        await close()

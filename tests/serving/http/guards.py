@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+import msgspec
+
 from garrison.serving.calls import Answer, Call, Codec, Forward
-from garrison.serving.config.config import Listen, Model
+from garrison.serving.config.config import Backend, Listen, Model
 from garrison.serving.guard import Guard
-from garrison.serving.http.address import Address
-from garrison.serving.http.gateway import Current, Gateway, Limits
-from garrison.serving.http.pool import Bounds, Pool
+from garrison.serving.http.gateway import Current, Gateway
+from garrison.serving.http.pool import Pool
 from garrison.serving.http.server import Server
 from garrison.serving.stages import Stage
 from garrison.serving.tensors.tensor import Tensor
 
-_LIMITS = Limits()
-_BOUNDS = Bounds()
+_LISTEN = Listen()
+_BACKEND = Backend()
 
 
 class Passing:
@@ -50,7 +51,7 @@ def gateway(
     forward: Forward,
     *,
     records: Records | None = None,
-    limits: Limits = _LIMITS,
+    listen: Listen = _LISTEN,
     models: Sequence[str] = ("m",),
     stages: Sequence[Stage] = (),
     **options: object,
@@ -59,7 +60,7 @@ def gateway(
         raise AssertionError(f"{name} failed") from error
 
     guard = Guard({name: Model() for name in models}, lambda model: stages, records or Records(), failed)
-    return Gateway(guard, forward, codecs=CODECS, limits=limits, **options)  # type: ignore[arg-type]
+    return Gateway(guard, forward, codecs=CODECS, listen=listen, **options)  # type: ignore[arg-type]
 
 
 async def echo(call: Call) -> Answer:
@@ -101,7 +102,7 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 
 @contextlib.asynccontextmanager
-async def backend(behave: Behaviour, bounds: Bounds = _BOUNDS) -> AsyncIterator[Pool]:
+async def backend(behave: Behaviour, settings: Backend = _BACKEND) -> AsyncIterator[Pool]:
     """A pool before a server that behaves as told on each connection."""
     running: set[asyncio.Task[None]] = set()
 
@@ -118,7 +119,7 @@ async def backend(behave: Behaviour, bounds: Bounds = _BOUNDS) -> AsyncIterator[
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    pool = Pool(Address(host="127.0.0.1", port=port), bounds)
+    pool = Pool(msgspec.structs.replace(settings, http=f"http://127.0.0.1:{port}"))
     try:
         yield pool
     finally:

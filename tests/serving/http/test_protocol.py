@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from garrison.serving.calls import Action, Answer, Call
-from garrison.serving.http.gateway import Limits
+from garrison.serving.config.config import Listen
 from garrison.serving.refusals import Reason, Refused
 from tests.serving.http.guards import Records, echo, exchange, gateway, serving
 
@@ -15,9 +15,9 @@ INFER = b"POST /v2/models/m/infer HTTP/1.1\r\nhost: a\r\n"
 CLOSE = b"connection: close\r\n"
 
 
-def ask(*sent: bytes, limits: Limits | None = None, records: Records | None = None) -> bytes:
+def ask(*sent: bytes, listen: Listen | None = None, records: Records | None = None) -> bytes:
     async def run() -> bytes:
-        async with serving(gateway(echo, limits=limits or Limits(), records=records)) as server:
+        async with serving(gateway(echo, listen=listen or Listen(), records=records)) as server:
             return await exchange(server.port, *sent)
 
     return asyncio.run(run())
@@ -120,31 +120,36 @@ def test_connect_goes_nowhere() -> None:
 
 
 def test_a_body_that_says_it_is_too_large_is_not_waited_for() -> None:
-    answer = ask(INFER + b"content-length: 5\r\n\r\n", limits=Limits(body=4))
+    answer = ask(INFER + b"content-length: 5\r\n\r\n", listen=Listen(max_body=4))
     assert statuses(answer) == [413]
-    answer = ask(INFER + b"expect: 100-continue\r\ncontent-length: 5\r\n\r\n", limits=Limits(body=4))
+    answer = ask(INFER + b"expect: 100-continue\r\ncontent-length: 5\r\n\r\n", listen=Listen(max_body=4))
     assert statuses(answer) == [413]
 
 
 def test_a_body_that_turns_out_too_large_is_read_no_further() -> None:
     chunks = b"transfer-encoding: chunked\r\n\r\n" + b"3\r\nabc\r\n" * 2 + b"0\r\n\r\n"
-    assert statuses(ask(INFER + chunks, limits=Limits(body=4))) == [413]
+    assert statuses(ask(INFER + chunks, listen=Listen(max_body=4))) == [413]
 
 
 def test_a_body_may_be_as_large_as_it_may() -> None:
-    assert statuses(ask(INFER + CLOSE + b"content-length: 4\r\n\r\nabcd", limits=Limits(body=4))) == [200]
+    assert statuses(ask(INFER + CLOSE + b"content-length: 4\r\n\r\nabcd", listen=Listen(max_body=4))) == [200]
 
 
 def test_a_model_may_have_a_lower_limit() -> None:
-    limits = Limits(body=4, model_body={"m": 3, "n": 9})
-    assert statuses(ask(INFER + b"content-length: 4\r\n\r\nabcd", limits=limits)) == [413]
-    other = INFER.replace(b"/m/", b"/n/") + b"content-length: 5\r\n\r\nabcde"
-    assert statuses(ask(other, limits=limits)) == [413]
+    async def run(model: bytes, body: bytes) -> list[int]:
+        made = gateway(echo, listen=Listen(max_body=4), models=("m", "n"), max_bodies={"m": 3, "n": 9})
+        async with serving(made) as server:
+            head = INFER.replace(b"/m/", b"/" + model + b"/") + CLOSE + b"content-length: %d\r\n\r\n" % len(body)
+            return statuses(await exchange(server.port, head + body))
+
+    assert asyncio.run(run(b"m", b"abc")) == [200]
+    assert asyncio.run(run(b"m", b"abcd")) == [413]
+    assert asyncio.run(run(b"n", b"abcde")) == [413]
 
 
 def test_chunks_may_not_be_all_frame() -> None:
     frame = b"1;" + b"x" * 9000 + b"\r\na\r\n"
-    answer = ask(INFER + b"transfer-encoding: chunked\r\n\r\n", *[frame] * 300, limits=Limits(body=4))
+    answer = ask(INFER + b"transfer-encoding: chunked\r\n\r\n", *[frame] * 300, listen=Listen(max_body=4))
     assert statuses(answer) == [413]
 
 
@@ -164,8 +169,8 @@ def test_eighty_megabytes_cost_no_memory() -> None:
 
 def test_bodies_of_all_together_are_bounded() -> None:
     async def run() -> list[int]:
-        limits = Limits(buffered=1000)
-        async with serving(gateway(echo, limits=limits)) as server:
+        limits = Listen(max_buffered=1000)
+        async with serving(gateway(echo, listen=limits)) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(INFER + b"content-length: 800\r\n\r\n" + b"x" * 700)
             while server.buffered < 700:
@@ -215,15 +220,15 @@ SLOW = {
 
 @pytest.mark.parametrize("name", SLOW)
 def test_slow_requests_are_given_up(name: str) -> None:
-    limits = Limits(head_seconds=0.2, body_seconds=0.2)
+    limits = Listen(header_timeout=0.2, body_timeout=0.2)
     records = Records()
-    assert statuses(ask(SLOW[name], limits=limits, records=records)) == [408]
+    assert statuses(ask(SLOW[name], listen=limits, records=records)) == [408]
     assert [refused for _, _, refused in records.lines] == ["slow"]
 
 
 def test_a_head_that_comes_drop_by_drop_is_given_up() -> None:
     async def run() -> bytes:
-        async with serving(gateway(echo, limits=Limits(head_seconds=0.5))) as server:
+        async with serving(gateway(echo, listen=Listen(header_timeout=0.5))) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
 
             async def drip() -> None:
@@ -244,9 +249,9 @@ def test_a_head_that_comes_drop_by_drop_is_given_up() -> None:
 
 
 def test_who_says_nothing_is_let_go() -> None:
-    assert ask(b"", limits=Limits(head_seconds=0.2)) == b""
+    assert ask(b"", listen=Listen(header_timeout=0.2)) == b""
     whole = INFER + b"content-length: 1\r\n\r\na"
-    assert statuses(ask(whole, limits=Limits(idle_seconds=0.2))) == [200]
+    assert statuses(ask(whole, listen=Listen(idle_timeout=0.2))) == [200]
 
 
 def test_who_takes_no_answer_is_let_go() -> None:
@@ -254,7 +259,7 @@ def test_who_takes_no_answer_is_let_go() -> None:
         return Answer(200, bytes(64 << 20))
 
     async def run() -> int:
-        async with serving(gateway(large, limits=Limits(body_seconds=0.2))) as server:
+        async with serving(gateway(large, listen=Listen(body_timeout=0.2))) as server:
             _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
             writer.write(INFER + b"content-length: 1\r\n\r\na")
             await asyncio.sleep(0.1)
@@ -320,7 +325,7 @@ def test_work_for_a_client_that_has_gone_stops_and_is_recorded() -> None:
 
 def test_clients_beyond_the_most_are_turned_away() -> None:
     async def run() -> list[bytes]:
-        async with serving(gateway(echo, limits=Limits(connections=1))) as server:
+        async with serving(gateway(echo, listen=Listen(max_connections=1))) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(INFER + b"content-length: 1\r\n\r\na")
             first = await reader.readuntil(b"\r\n\r\n")

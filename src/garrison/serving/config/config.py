@@ -1,5 +1,7 @@
 """All that can be configured. Each room has the settings of its own, and they come together here."""
 
+from typing import Annotated
+
 import msgspec
 
 from garrison.serving.admit.settings import Admit
@@ -15,6 +17,9 @@ from garrison.serving.schema.settings import Schema
 from garrison.serving.screen.settings import Screen
 from garrison.serving.state.settings import State
 
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+
 
 class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """Where the guard listens."""
@@ -27,6 +32,20 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     key: ConfigPath = ""
     client_authorities: ConfigPath = ""
     """A PEM file of authorities: clients must show a certificate of one."""
+    max_body: Count = 4 << 20
+    """Bytes of the body of a request."""
+    max_head: Count = 16 << 10
+    """Bytes of its path and headers."""
+    max_headers: Count = 64
+    header_timeout: Seconds = 10.0
+    """From the first byte of a request to the end of its headers; also for the handshake of TLS."""
+    body_timeout: Seconds = 30.0
+    """From there to the end of its body; also how long a client may take nothing of its answer."""
+    idle_timeout: Seconds = 75.0
+    """Between two requests of a connection."""
+    max_connections: Count = 4096
+    max_buffered: Count = 256 << 20
+    """Bytes of the bodies of all requests that are being received."""
 
 
 class Backend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -36,6 +55,22 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`http://`, `https://` or `unix:` and an address."""
     grpc: str = ""
     """`host:port`, `https://host:port` for TLS, or `unix:/path`."""
+    authorities: ConfigPath = ""
+    """A PEM file of authorities that an `https://` server's certificate is verified by; the system's when empty."""
+    certificate: ConfigPath = ""
+    """What the guard shows to the server: a PEM file with the chain, and `key`."""
+    key: ConfigPath = ""
+    connections: Count = 64
+    waiting: Count = 1024
+    """Calls that wait for a connection."""
+    connect_timeout: Seconds = 5.0
+    timeout: Seconds = 60.0
+    """For a whole answer; between two parts of one that comes in parts. A deadline of the call shortens it."""
+    idle_timeout: Seconds = 4.0
+    """After which a connection is not used again. Less than servers keep theirs (uvicorn: 5), so that none is closed
+    while a request is on its way."""
+    max_answer: Count = 64 << 20
+    """Bytes of an answer."""
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):

@@ -7,6 +7,7 @@ import urllib.parse
 import msgspec
 
 from garrison.core.errors import UsageError
+from garrison.serving.config.config import Backend
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
@@ -49,14 +50,14 @@ def parsed(text: str) -> Address:
     return Address(host=parts.hostname, port=port or (443 if secure else 80), secure=secure)
 
 
-def client_context(authorities: str, certificate: str = "", key: str = "") -> ssl.SSLContext:
-    """Verifies servers by a PEM file of authorities, the system's where it is empty. Raises `UsageError`."""
+def client_context(backend: Backend) -> ssl.SSLContext:
+    """Verifies a server's certificate and name. Raises `UsageError` for certificates that cannot be read."""
     try:
-        context = ssl.create_default_context(cafile=authorities or None)
+        context = ssl.create_default_context(cafile=backend.authorities or None)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
-        if certificate:
-            context.load_cert_chain(certificate, key or None)
+        if backend.certificate:
+            context.load_cert_chain(backend.certificate, backend.key or None)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(f"the certificates to speak to the model server with cannot be read: {error}") from None
     return context

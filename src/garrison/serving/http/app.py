@@ -47,7 +47,7 @@ class GuardApp:
         try:
             call = gateway.begin(scope["method"], _target(scope), scope["headers"], peer)
             gateway.declared(call)
-            async with asyncio.timeout(gateway.limits.body_seconds):
+            async with asyncio.timeout(gateway.listen.body_timeout):
                 call.body = await _body(call, gateway, receive)
         except _Gone:
             return

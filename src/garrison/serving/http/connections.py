@@ -99,6 +99,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._waiter: asyncio.Future[Answer] | None = None
+        self._latest: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._stream: Parts | None = None
         self._streaming = False
@@ -127,20 +128,25 @@ class Connection(asyncio.Protocol):
     def exchange(self, head: bytes, body: bytes, seconds: float, *, stream: bool) -> "asyncio.Future[Answer]":
         """Send a request; the answer to it. With `stream`, the answer is there with its head, and its body follows.
 
-        The future raises `Refused`. Cancelling the wait for it is not enough: `abort` must follow.
+        The future raises `Refused`. Whoever stops to wait for it calls `abandon`.
         """
         transport = self._transport
         assert transport is not None and self.usable
         self.usable = False
         self._streaming = stream
         self._seconds = seconds
-        self._waiter = waiter = self._loop.create_future()
+        self._waiter = self._latest = waiter = self._loop.create_future()
         self._timer = self._loop.call_later(seconds, self._expired)
         if len(body) < 65536:
             transport.write(head + body)
         else:
             transport.writelines((head, body))
         return waiter
+
+    def abandon(self, waiter: "asyncio.Future[Answer]") -> None:
+        """Close at once, unless the exchange is over and another has begun."""
+        if self._latest is waiter:
+            self.abort()
 
     def abort(self) -> None:
         """Close at once; what was being sent or received is lost."""

@@ -2,38 +2,15 @@
 
 from collections.abc import Awaitable, Iterable, Mapping
 
-import msgspec
-
 from garrison.core.errors import UsageError
 from garrison.serving.calls import Action, Answer, Call, Codec, Forward, Peer
+from garrison.serving.config.config import Listen
 from garrison.serving.guard import Guard
 from garrison.serving.http import headers as header_lines
 from garrison.serving.http.routes import ROUTES, Route, Router, Unlisted
 from garrison.serving.refusals import Reason, Refused
 
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on what a client may send, and how slowly."""
-
-    body: int = 4 << 20
-    """Bytes of a body."""
-    model_body: Mapping[str, int] = {}
-    """Bytes of a body for a model, where that is less."""
-    head: int = 16 << 10
-    """Bytes of all headers."""
-    headers: int = 64
-    head_seconds: float = 10.0
-    """From the first byte of a request to the end of its headers."""
-    body_seconds: float = 30.0
-    """From there to the end of its body; also how long a client may take no byte of an answer."""
-    idle_seconds: float = 75.0
-    """Between two requests of a connection."""
-    connections: int = 4096
-    buffered: int = 256 << 20
-    """Bytes of bodies of all requests that are being received."""
-
-
-_LIMITS = Limits()
+_LISTEN = Listen()
 
 
 class Gateway:
@@ -47,13 +24,16 @@ class Gateway:
         codecs: Mapping[str, Codec],
         handlers: Mapping[str, Forward] | None = None,
         routes: Iterable[Route] = (),
-        limits: Limits = _LIMITS,
+        listen: Listen = _LISTEN,
+        max_bodies: Mapping[str, int] | None = None,
     ) -> None:
         """`codecs` are those of the routes, by name; routes whose codec is missing are not served, as their bodies
         could not be looked into. `handlers` answer operations in the server's place. `routes` are those besides
-        `routes.json`. Raises `UsageError` for routes that contradict each other or name no codec that there is.
+        `routes.json`. `listen` bounds what clients may send, and `max_bodies` the bodies for models that take less.
+        Raises `UsageError` for routes that contradict each other or name no codec that there is.
         """
-        self.limits = limits
+        self.listen = listen
+        self._max_bodies = dict(max_bodies or {})
         self._guard = guard
         self._forward = forward
         self._codecs = {"": None, **codecs}
@@ -70,12 +50,11 @@ class Gateway:
     def begin(self, method: str, target: bytes, headers: Iterable[tuple[bytes, bytes]], peer: Peer) -> Call:
         """The call that a head asks for, still without a body. Raises `Refused`."""
         match = self._match(method, target)
-        limits = self.limits
         route = match.route
         return Call(
             route.action,
             transport="http",
-            headers=header_lines.read(headers, most=limits.headers, most_bytes=limits.head),
+            headers=header_lines.read(headers, most=self.listen.max_headers, most_bytes=self.listen.max_head),
             peer=peer,
             codec=self._codecs[route.codec],
             model=match.model,
@@ -89,7 +68,7 @@ class Gateway:
         """How long the body of a call may be."""
         if call.method == "GET":
             return 0
-        return min(self.limits.body, self.limits.model_body.get(call.model, self.limits.body))
+        return min(self.listen.max_body, self._max_bodies.get(call.model, self.listen.max_body))
 
     def declared(self, call: Call) -> int | None:
         """The length of the body, as far as its head tells. Raises `Refused` where it is too long."""

@@ -5,46 +5,26 @@ have reached the server the caller is told that it failed, as asking twice could
 """
 
 import asyncio
-import ssl
 import time
 from collections import deque
 
-import msgspec
-
 from garrison.serving.calls import Answer, Call
-from garrison.serving.http.address import Address
+from garrison.serving.config.config import Backend
+from garrison.serving.http.address import client_context, parsed
 from garrison.serving.http.connections import Connection
 from garrison.serving.http.headers import to_server
 from garrison.serving.http.routes import STREAMING
 from garrison.serving.refusals import Reason, Refused
 
 
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of a server is used, and how long it is waited for."""
-
-    connections: int = 64
-    waiting: int = 1024
-    """Calls that wait for a connection."""
-    connect_seconds: float = 5.0
-    seconds: float = 60.0
-    """For the whole answer; between two parts of one that comes in parts. A deadline of the call shortens it."""
-    idle_seconds: float = 4.0
-    """After which a connection is not used again. Less than servers keep theirs (uvicorn: 5), so that none is closed
-    while a request is on its way."""
-    most_bytes: int = 64 << 20
-    """Of an answer."""
-
-
-_BOUNDS = Bounds()
-
-
 class Pool:
     """Asks one server."""
 
-    def __init__(self, address: Address, bounds: Bounds = _BOUNDS, *, tls: ssl.SSLContext | None = None) -> None:
-        self._address = address
-        self._bounds = bounds
-        self._tls = tls
+    def __init__(self, backend: Backend) -> None:
+        """Raises `UsageError` for an address or certificates that cannot be used."""
+        self._backend = backend
+        self._address = address = parsed(backend.http)
+        self._tls = client_context(backend) if address.secure else None
         self._host = f" HTTP/1.1\r\nhost: {address.authority}\r\naccept-encoding: identity\r\n"
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
@@ -54,11 +34,11 @@ class Pool:
 
     async def ask(self, call: Call) -> Answer:
         """The server's answer to a call. Raises `Refused`."""
-        bounds = self._bounds
+        backend = self._backend
         if call.deadline is None:
-            seconds = bounds.seconds
+            seconds = backend.timeout
         else:
-            seconds = min(bounds.seconds, call.deadline - time.monotonic())
+            seconds = min(backend.timeout, call.deadline - time.monotonic())
             if seconds <= 0:
                 raise Refused(Reason.DEADLINE, "the deadline of the request has passed")
         head = self._head(call)
@@ -67,10 +47,11 @@ class Pool:
             started = time.monotonic()
             connection = await self._acquire(seconds)
             seconds = max(0.0, seconds - (time.monotonic() - started))
+        waiter = connection.exchange(head, call.body, seconds, stream=call.operation in STREAMING)
         try:
-            return await connection.exchange(head, call.body, seconds, stream=call.operation in STREAMING)
+            return await waiter
         except asyncio.CancelledError:
-            connection.abort()
+            connection.abandon(waiter)
             raise
 
     async def close(self) -> None:
@@ -97,7 +78,7 @@ class Pool:
         idle = self._idle
         if not idle:
             return None
-        oldest = asyncio.get_running_loop().time() - self._bounds.idle_seconds
+        oldest = asyncio.get_running_loop().time() - self._backend.idle_timeout
         while idle:
             connection = idle.pop()
             if connection.usable and connection.idle_since > oldest:
@@ -112,7 +93,7 @@ class Pool:
             async with asyncio.timeout(seconds):
                 while True:
                     # A place of one that is being aborted is free once it has gone.
-                    if len(self._open) + self._connecting < self._bounds.connections:
+                    if len(self._open) + self._connecting < self._backend.connections:
                         return await self._connect()
                     connection = await self._wait()
                     if connection is not None and connection.usable:
@@ -121,7 +102,7 @@ class Pool:
             raise Refused(Reason.DEADLINE, "the model server had no free connection in time") from None
 
     async def _wait(self) -> Connection | None:
-        if len(self._waiting) >= self._bounds.waiting:
+        if len(self._waiting) >= self._backend.waiting:
             raise Refused(Reason.OVERLOADED, "too many requests wait for the model server", retry_after=1)
         waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
@@ -130,7 +111,7 @@ class Pool:
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._pass_on(waiter.result())
-            else:
+            elif waiter in self._waiting:
                 self._waiting.remove(waiter)
             raise
 
@@ -139,11 +120,11 @@ class Pool:
         address = self._address
 
         def made() -> Connection:
-            return Connection(self._bounds.most_bytes, self._returned, self._gone)
+            return Connection(self._backend.max_answer, self._returned, self._gone)
 
         self._connecting += 1
         try:
-            async with asyncio.timeout(self._bounds.connect_seconds):
+            async with asyncio.timeout(self._backend.connect_timeout):
                 if address.path:
                     _, connection = await loop.create_unix_connection(made, address.path)
                 else:
@@ -154,7 +135,7 @@ class Pool:
             raise Refused(Reason.BACKEND, "the model server cannot be reached") from error
         finally:
             self._connecting -= 1
-            if len(self._open) + self._connecting < self._bounds.connections:
+            if len(self._open) + self._connecting < self._backend.connections:
                 self._pass_on(None)
 
     def _returned(self, connection: Connection) -> None:

@@ -113,7 +113,7 @@ class ServerProtocol(asyncio.Protocol):
             # A certificate that cannot be verified ends the handshake; none of those gets here.
             certificate=tls.getpeercert(binary_form=True) if tls is not None else None,
         )
-        self.due = self._loop.time() + self._server.limits.head_seconds
+        self.due = self._loop.time() + self._server.limits.header_timeout
 
     def data_received(self, data: bytes) -> None:
         if self._state is _State.LEAVING:
@@ -145,7 +145,7 @@ class ServerProtocol(asyncio.Protocol):
         if self._writable is None:
             self._writable = self._loop.create_future()
             self._unsent = self._transport.get_write_buffer_size()
-            self.due = self._loop.time() + self._server.limits.body_seconds
+            self.due = self._loop.time() + self._server.limits.body_timeout
 
     def resume_writing(self) -> None:
         if self._writable is not None:
@@ -162,7 +162,7 @@ class ServerProtocol(asyncio.Protocol):
             unsent = self._transport.get_write_buffer_size()
             if unsent <= self._unsent - _LEAST_TAKEN:
                 self._unsent = unsent
-                self.due = self._loop.time() + self._server.limits.body_seconds
+                self.due = self._loop.time() + self._server.limits.body_timeout
                 return
         if self._state in (_State.HEAD, _State.BODY) and self._task is None:
             self._refuse(Refused(Reason.SLOW, "the request did not come in time"))
@@ -185,7 +185,7 @@ class ServerProtocol(asyncio.Protocol):
         self._state = _State.HEAD
         if len(self._ready) >= _MOST_PIPELINED:
             raise _Stop(Refused(Reason.MALFORMED, "too many requests came at once"))
-        self.due = self._loop.time() + self._server.limits.head_seconds
+        self.due = self._loop.time() + self._server.limits.header_timeout
 
     def on_url(self, part: bytes) -> None:
         self._target += part
@@ -196,7 +196,7 @@ class ServerProtocol(asyncio.Protocol):
             raise _Stop(Refused(Reason.MALFORMED, "trailers are not accepted"))
         self._headers.append((name, value))
         self._count_head(len(name) + len(value))
-        if len(self._headers) > self._server.limits.headers:
+        if len(self._headers) > self._server.limits.max_headers:
             raise _Stop(Refused(Reason.TOO_LARGE, _LONG_HEAD))
 
     def on_headers_complete(self) -> None:
@@ -211,7 +211,7 @@ class ServerProtocol(asyncio.Protocol):
             chunked = "transfer-encoding" in call.headers
             if chunked and version == "1.0":
                 raise Refused(Reason.MALFORMED, "HTTP/1.0 knows no transfer encodings")
-            if self._server.buffered + (declared or 0) > gateway.limits.buffered:
+            if self._server.buffered + (declared or 0) > gateway.listen.max_buffered:
                 raise Refused(Reason.OVERLOADED, _CROWDED, retry_after=1)
         except Refused as refused:
             raise _Stop(refused) from None
@@ -219,7 +219,7 @@ class ServerProtocol(asyncio.Protocol):
         self._raw = 0
         self._state = _State.BODY
         if declared or chunked:
-            self.due = self._loop.time() + gateway.limits.body_seconds
+            self.due = self._loop.time() + gateway.listen.body_timeout
             if "expect" in call.headers and version == "1.1" and not self._ready:
                 self._transport.write(_CONTINUE)
 
@@ -231,7 +231,7 @@ class ServerProtocol(asyncio.Protocol):
         if self._body_size > self._most:
             assert self._call is not None
             raise _Stop(too_large(self._call))
-        if server.buffered > self._gateway.limits.buffered:
+        if server.buffered > self._gateway.listen.max_buffered:
             raise _Stop(Refused(Reason.OVERLOADED, _CROWDED, retry_after=1))
         self._body.append(part)
 
@@ -268,14 +268,14 @@ class ServerProtocol(asyncio.Protocol):
         if self._state is _State.HEAD:
             # The parser tells of a header once it has ended.
             self._raw += len(data)
-            if self._raw > 2 * self._server.limits.head + _MOST_HELD:
+            if self._raw > 2 * self._server.limits.max_head + _MOST_HELD:
                 self._refuse(Refused(Reason.TOO_LARGE, _LONG_HEAD))
                 return
         self._next()
 
     def _count_head(self, size: int) -> None:
         self._head_size += size
-        if self._head_size > self._server.limits.head:
+        if self._head_size > self._server.limits.max_head:
             raise _Stop(Refused(Reason.TOO_LARGE, _LONG_HEAD))
 
     def _refuse(self, refused: Refused) -> None:
@@ -369,9 +369,9 @@ class ServerProtocol(asyncio.Protocol):
             return
         limits = self._server.limits
         if self._state is _State.IDLE:
-            self.due = now + limits.idle_seconds
+            self.due = now + limits.idle_timeout
         elif self._state is not _State.LEAVING:
-            self.due = now + (limits.head_seconds if self._state is _State.HEAD else limits.body_seconds)
+            self.due = now + (limits.header_timeout if self._state is _State.HEAD else limits.body_timeout)
         if self._held and not self._ready:
             data = b"".join(self._held)
             self._held.clear()

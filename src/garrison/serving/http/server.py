@@ -8,7 +8,7 @@ from types import TracebackType
 
 from garrison.core.errors import UsageError
 from garrison.serving.config.config import Listen
-from garrison.serving.http.gateway import Current, Limits
+from garrison.serving.http.gateway import Current
 from garrison.serving.http.protocol import ServerProtocol
 
 _SWEEP_SECONDS = 0.5
@@ -40,8 +40,8 @@ class Server:
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
-    def limits(self) -> Limits:
-        return self.current.gateway.limits
+    def limits(self) -> Listen:
+        return self.current.gateway.listen
 
     @property
     def port(self) -> int:
@@ -54,7 +54,7 @@ class Server:
         """Begin to listen. Raises `UsageError` where the address cannot be had."""
         self.loop = loop = asyncio.get_running_loop()
         self._sweep()
-        patience = self.limits.head_seconds if self._tls is not None else None
+        patience = self.limits.header_timeout if self._tls is not None else None
 
         def made() -> ServerProtocol:
             return ServerProtocol(self)
@@ -103,7 +103,7 @@ class Server:
 
     def admit(self, connection: ServerProtocol) -> bool:
         """Whether one more client can be served."""
-        if self.stopping or len(self._connections) >= self.limits.connections:
+        if self.stopping or len(self._connections) >= self.limits.max_connections:
             return False
         self._connections.add(connection)
         return True
