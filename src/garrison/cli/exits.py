@@ -5,7 +5,8 @@ PASSED = 0
 DENIED = 1
 """Policy denies it. Of `db status`: advisories are missing or too old; of `fix`: something is to be raised or stays; of
 `disarm`: nothing could be carried over; of `sign`, `verify` and `attest`: the model is refused, or what was signed does
-not hold; of `open`: the file is damaged, or sealed for somebody else."""
+not hold; of `open`: the file is damaged, or sealed for somebody else; of `audit`: the log does not verify, or the
+sample does not open."""
 USAGE = 2
 """The command was used wrongly: no such path, an unknown rule, a policy that does not parse, an unwritable output."""
 FAILED = 3

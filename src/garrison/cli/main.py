@@ -24,6 +24,7 @@ COMMANDS = {
     "open": "decrypt what was sealed, whole and unaltered or not at all",
     "key": "make keys to sign and to seal with",
     "detect": "fit, calibrate and try detectors of adversarial inputs",
+    "audit": "verify and read a guard's audit log",
     "rules": "list the rules",
     "explain": "say what a rule means, what an attacker does and how to fix it",
     "schema": "print the JSON schema of the report",

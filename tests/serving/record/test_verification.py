@@ -86,7 +86,7 @@ def exchange(path: Path) -> None:
 
 
 TAMPERING: dict[str, tuple[Callable[[Path], object], str]] = {
-    "edit": (edit, "the line before it is not the one"),
+    "edit": (edit, "it is not the line that the next one was written behind"),
     "delete a line": (rearranged(lambda found: found.pop(5)), "its number is 7, where 6 comes next"),
     "insert a line": (rearranged(lambda found: found.insert(5, found[4])), "its number is 5, where 6 comes next"),
     "reorder": (rearranged(lambda found: found.insert(5, found.pop(4))), "its number is 6, where 5 comes next"),
@@ -119,8 +119,17 @@ def test_the_first_bad_record_is_named(tmp_path: Path) -> None:
     verdict = checked(tmp_path / "log")
     assert verdict.problem is not None
     assert verdict.problem.file.endswith("audit-000001.jsonl")
-    # call5 is record 8; the record behind it is the first that does not fit.
-    assert (verdict.problem.line, verdict.problem.record, verdict.last, verdict.signed) == (9, 9, 8, 6)
+    assert (verdict.problem.line, verdict.problem.record, verdict.last, verdict.signed) == (8, 8, 7, 6)
+
+
+def test_a_line_behind_a_signed_one_is_named_and_not_the_signed_one(tmp_path: Path) -> None:
+    found = lines(written(tmp_path / "log"))
+    found[6] = found[6].replace(b'"previous":"', b'"previous":"0', 1)[:-1] + b"\n"
+    found[6] = found[6][:93] + found[6][94:]
+    segment(tmp_path / "log").write_bytes(b"".join(found))
+    verdict = checked(tmp_path / "log")
+    assert verdict.problem is not None
+    assert (verdict.problem.record, verdict.last, verdict.signed) == (7, 6, 6)
 
 
 def several(path: Path, **settings: object) -> Path:
@@ -315,3 +324,20 @@ def test_what_is_no_log_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "x.txt").touch()
     with pytest.raises(UsageError, match="neither a directory nor a segment"):
         verify(str(tmp_path / "x.txt"))
+
+
+def test_the_unsigned_end_can_be_cut_and_written_anew_and_is_told_as_unsigned(tmp_path: Path) -> None:
+    log, anchor = tmp_path / "log", str(tmp_path / "anchor")
+    with opened(log, anchor=anchor) as writing:
+        writing.append(entry(1))
+        writing.append(entry(2))
+        shutil.copytree(log, tmp_path / "copy")
+    copy = tmp_path / "copy"
+    first, position = lines(copy)[0], Position(0, chain.GENESIS)
+    position = chain.after(position, first.rstrip(b"\n"))
+    segment(copy).write_bytes(first + chain.line(position, b'{"kind":"call","time":1.0,"id":"forged"}') + b"\n")
+    verdict = checked(copy)
+    assert (verdict.problem, verdict.signed, verdict.unsigned) == (None, 1, 1)
+    (tmp_path / "earlier").write_bytes(Path(anchor).read_bytes().splitlines(keepends=True)[0])
+    assert checked(copy, anchor=str(tmp_path / "earlier")).problem is None
+    assert "its end was cut off" in reason(copy, anchor=anchor)

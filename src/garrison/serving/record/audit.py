@@ -10,6 +10,7 @@ from typing import Literal
 import garrison
 from garrison.core.errors import UsageError
 from garrison.provenance.keys import contents, load_private_key
+from garrison.serving.calls import Call, Mark
 from garrison.serving.config.config import Config
 from garrison.serving.config.reading import digest
 from garrison.serving.incidents import Incident
@@ -20,6 +21,7 @@ from garrison.serving.record.entries import (
     FeedbackEntry,
     IncidentEntry,
     IntegrityEntry,
+    NoticedEntry,
     ReloadEntry,
     StartEntry,
     StopEntry,
@@ -140,6 +142,21 @@ class Audit:
                 principal=short(incident.principal),
                 call=incident.call,
                 resolved=incident.resolved,
+            )
+        )
+
+    def noticed(self, call: Call, mark: Mark) -> None:
+        """Write down what was noticed of a call after it was recorded. Never raises; from any thread."""
+        self._append(
+            NoticedEntry(
+                time=self._services.wall(),
+                call=call.identifier,
+                rule=short(mark.rule),
+                message=short(mark.message, 1024),
+                score=mark.score,
+                model=short(call.model),
+                principal=short(call.principal.name),
+                sample=self.samples.take(call) if self.samples else "",
             )
         )
 

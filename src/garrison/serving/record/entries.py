@@ -120,6 +120,18 @@ class CallEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
     """The first 16 digits of the configuration's SHA-256."""
 
 
+class NoticedEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
+    """What was noticed about a call after it was recorded."""
+
+    call: str
+    rule: str
+    message: str = ""
+    score: float | None = None
+    model: str = ""
+    principal: str = ""
+    sample: str = ""
+
+
 class IncidentEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
     rule: str
     severity: str
@@ -165,6 +177,7 @@ AnyEntry = (
     | StopEntry
     | ReloadEntry
     | CallEntry
+    | NoticedEntry
     | IncidentEntry
     | IntegrityEntry
     | FailureEntry
@@ -174,7 +187,7 @@ AnyEntry = (
 _ENCODER = msgspec.json.Encoder()
 
 
-def encoded(entry: Entry) -> bytes:
+def encoded(entry: msgspec.Struct) -> bytes:
     """As JSON, on one line; characters that UTF-8 cannot say are escaped."""
     try:
         return _ENCODER.encode(entry)

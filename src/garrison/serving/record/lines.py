@@ -19,6 +19,10 @@ class Broken(Exception):
     """A line that cannot be in its place; the text says why."""
 
 
+class Unlinked(Broken):
+    """A line that was written behind another than the one before it."""
+
+
 class Position(NamedTuple):
     """Where a chain is: the number and the hash of its last line."""
 
@@ -66,12 +70,12 @@ def head(line: bytes) -> Head:
 
 
 def follow(position: Position, line: bytes) -> tuple[Head, Position]:
-    """What a line says, and where the chain is with it. Raises `Broken` where it does not follow."""
+    """What a line says, and where the chain is with it. Raises `Broken`, or `Unlinked`, where it does not follow."""
     said = head(line)
     if said.n != position.n + 1:
         raise Broken(f"its number is {said.n}, where {position.n + 1} comes next")
     if said.previous != position.hash:
-        raise Broken("the line before it is not the one that it was written behind")
+        raise Unlinked("the line before it is not the one that it was written behind")
     return said, after(position, line)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
+import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.serving.calls import Call
+from garrison.serving.record.entries import encoded
 from garrison.serving.record.settings import Samples
 
 if TYPE_CHECKING:
@@ -66,10 +68,18 @@ class SampleStore:
         except OSError as error:
             raise UsageError(f"{settings.directory}: samples cannot be kept: {error.strerror}") from None
         self._count = self._bytes = 0
-        self.expire()
+        self._lock = threading.Lock()
+        self._expire()
 
     def take(self, call: Call) -> str:
-        """The SHA-256 of the sealed file, in hexadecimal; or why there is none: `rate`, `full` or `failed`."""
+        """The SHA-256 of the sealed file, in hexadecimal; or why there is none: `rate`, `full` or `failed`.
+
+        From any thread.
+        """
+        with self._lock:
+            return self._take(call)
+
+    def _take(self, call: Call) -> str:
         now = self._monotonic()
         if now - self._minute >= _MINUTE:
             self._minute, self._taken = now, 0
@@ -95,9 +105,10 @@ class SampleStore:
         """To be called now and then: deletes what is old."""
         if self._monotonic() >= self._expiry:
             self._expiry = self._monotonic() + _EXPIRE_EVERY
-            self.expire()
+            with self._lock:
+                self._expire()
 
-    def expire(self) -> None:
+    def _expire(self) -> None:
         before = self._wall() - self._settings.keep_days * _DAY
         count = length = 0
         with os.scandir(self._settings.directory) as entries:
@@ -129,7 +140,7 @@ class SampleStore:
             body=call.body,
         )
         target = io.BytesIO()
-        seal(io.BytesIO(msgspec.json.encode(sample)), target, self._recipients)
+        seal(io.BytesIO(encoded(sample)), target, self._recipients)
         return target.getvalue()
 
     def _write(self, name: str, data: bytes) -> None:

@@ -21,7 +21,7 @@ from garrison.core.errors import UsageError
 from garrison.core.files import regular_file
 from garrison.serving.record import anchors, lines, segments, signatures
 from garrison.serving.record.entries import FORMAT, CheckpointEntry, PrunedEntry, RecoveredEntry, SegmentEntry
-from garrison.serving.record.lines import Broken, Position
+from garrison.serving.record.lines import Broken, Position, Unlinked
 
 if TYPE_CHECKING:
     from garrison.provenance.keys import PublicKey
@@ -92,6 +92,8 @@ def verify(
     run = _Run(path, {signatures.fingerprint(key): key for key in keys}, from_checkpoint)
     try:
         run.read(anchor)
+    except Unlinked as error:
+        run.unlinked(str(error))
     except Broken as error:
         run.verdict.problem = Problem(
             file=run.file, line=run.line, record=run.position.n + 1 if run.position else 0, reason=str(error)
@@ -277,6 +279,17 @@ class _Run:
     def _warn(self, text: str) -> None:
         if len(self.verdict.warnings) < _WARNINGS:
             self.verdict.warnings.append(text)
+
+    def unlinked(self, reason: str) -> None:
+        """One of two lines was changed: the first, unless it is signed, or in another segment."""
+        verdict, n = self.verdict, self.position.n if self.position else 0
+        if self.line > 1 and n == verdict.last and n != verdict.signed:
+            reason = "it is not the line that the next one was written behind: one of the two was changed"
+            self.line -= 1
+            verdict.verified -= 1
+            verdict.last -= 1
+            n -= 1
+        verdict.problem = Problem(file=self.file, line=self.line, record=n + 1, reason=reason)
 
     def finish(self) -> None:
         verdict = self.verdict
