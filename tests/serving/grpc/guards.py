@@ -9,16 +9,18 @@ import grpc.aio
 import numpy as np
 
 from garrison.serving.calls import Answer, Call
-from garrison.serving.config.config import Model
-from garrison.serving.grpc.forward import GrpcForward, Target
-from garrison.serving.grpc.gateway import Current, Gateway, Limits
+from garrison.serving.config.config import Backend, Listen, Model
+from garrison.serving.grpc.forward import GrpcForward
+from garrison.serving.grpc.gateway import Current, Gateway
 from garrison.serving.grpc.messages import ModelInferRequest, ModelInferResponse
-from garrison.serving.grpc.server import GrpcServer, Listening
+from garrison.serving.grpc.server import GrpcServer
 from garrison.serving.guard import Guard
 from garrison.serving.stages import OnFailure, Stage
 
 SERVICE = "/inference.GRPCInferenceService/"
 INFER = f"{SERVICE}ModelInfer"
+
+LISTEN = Listen(grpc="127.0.0.1:0")
 
 Behaviour = Callable[[bytes, Any], Awaitable[bytes]]
 
@@ -61,7 +63,7 @@ class Looking:
         return None
 
 
-class Backend(grpc.GenericRpcHandler):  # type: ignore[misc]
+class ModelServer(grpc.GenericRpcHandler):  # type: ignore[misc]
     """A server that notes what it is asked; `behaviours` by method answer in place of the usual ones."""
 
     def __init__(self, behaviours: dict[str, Behaviour] | None = None) -> None:
@@ -109,15 +111,15 @@ def question(values: Sequence[float] = (1.0, 2.0), *, model: str = "m", raw: boo
     return request
 
 
-def gateway(forward: Any, records: Records, stages: Sequence[Stage] = (), limits: Limits | None = None) -> Gateway:
+def gateway(forward: Any, records: Records, stages: Sequence[Stage] = (), listen: Listen = LISTEN) -> Gateway:
     def failed(name: str, error: BaseException) -> None:
         raise AssertionError(f"{name} failed") from error
 
-    return Gateway(Guard({"m": Model()}, lambda model: stages, records, failed), forward, limits=limits)
+    return Gateway(Guard({"m": Model()}, lambda model: stages, records, failed), forward, listen=listen)
 
 
 @contextlib.asynccontextmanager
-async def backend_at(backend: Backend, options: Sequence[tuple[str, Any]] = ()) -> AsyncIterator[str]:
+async def backend_at(backend: ModelServer, options: Sequence[tuple[str, Any]] = ()) -> AsyncIterator[str]:
     server = grpc.aio.server(handlers=(backend,), options=[("grpc.so_reuseport", 0), *options])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -129,28 +131,27 @@ async def backend_at(backend: Backend, options: Sequence[tuple[str, Any]] = ()) 
 
 @contextlib.asynccontextmanager
 async def guarded(
-    backend: Backend | str,
+    backend: ModelServer | str,
     *,
     records: Records | None = None,
     stages: Sequence[Stage] = (),
-    limits: Limits | None = None,
-    listening: Listening | None = None,
-    seconds: float = 10,
+    listen: Listen = LISTEN,
+    **bounds: Any,
 ) -> AsyncIterator[str]:
-    """The address of a guard before a server, or before the address of one."""
+    """The address of a guard before a server, or before the address of one; `bounds` are the backend's."""
     async with contextlib.AsyncExitStack() as stack:
         behind = backend if isinstance(backend, str) else await stack.enter_async_context(backend_at(backend))
-        forward = GrpcForward({"default": Target(address=behind)}, seconds=seconds)
+        forward = GrpcForward({"default": Backend(grpc=behind, **bounds)})
         stack.push_async_callback(forward.close)
-        current = Current(gateway(forward, records or Records(), stages, limits))
-        server = GrpcServer(current, listening or Listening(address="127.0.0.1:0"))
+        current = Current(gateway(forward, records or Records(), stages, listen))
+        server = GrpcServer(current, listen)
         await server.start()
         stack.push_async_callback(server.stop, 0)
         yield f"127.0.0.1:{server.port}"
 
 
 @contextlib.asynccontextmanager
-async def before(backend: Backend | str, **options: Any) -> AsyncIterator[Any]:
+async def before(backend: ModelServer | str, **options: Any) -> AsyncIterator[Any]:
     """A channel to a guard before a server."""
     async with guarded(backend, **options) as address, grpc.aio.insecure_channel(address) as channel:
         yield channel

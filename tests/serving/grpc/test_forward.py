@@ -10,20 +10,21 @@ import pytest
 
 from garrison.core.errors import UsageError
 from garrison.serving.calls import Call
-from garrison.serving.grpc.forward import GrpcForward, Target
+from garrison.serving.config.config import Backend
+from garrison.serving.grpc.forward import GrpcForward
 from garrison.serving.grpc.messages import ModelInferRequest
-from tests.serving.grpc.guards import INFER, Backend, Looking, Records, asked, before, failure, question
+from tests.serving.grpc.guards import INFER, Looking, ModelServer, Records, asked, before, failure, question
 from tests.serving.servers import free_ports
 
 BODY = question().SerializeToString()
 
 
-def failing(code: grpc.StatusCode, details: str) -> Backend:
+def failing(code: grpc.StatusCode, details: str) -> ModelServer:
     async def fail(body: bytes, context: Any) -> bytes:
         await context.abort(code, details, (("x-inside", "secret"),))
         return b""
 
-    return Backend({INFER: fail})
+    return ModelServer({INFER: fail})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_a_dead_server_is_said_to_be_out_of_reach_and_asked_again_when_it_is_bac
         async with before(f"127.0.0.1:{port}", records=records) as channel:
             for _ in range(2):
                 assert await failure(asked(channel, BODY)) == ("UNAVAILABLE", "the model server cannot be reached")
-            server = grpc.aio.server(handlers=(Backend(),))
+            server = grpc.aio.server(handlers=(ModelServer(),))
             server.add_insecure_port(f"127.0.0.1:{port}")
             await server.start()
             try:
@@ -94,14 +95,14 @@ def test_an_answer_that_is_none_does_not_go_on() -> None:
         return b"\xff\xff"
 
     async def run() -> tuple[str, str]:
-        async with before(Backend({INFER: nonsense}), stages=[Looking()]) as channel:
+        async with before(ModelServer({INFER: nonsense}), stages=[Looking()]) as channel:
             return await failure(asked(channel, BODY))
 
     assert asyncio.run(run()) == ("UNAVAILABLE", "the model server's answer cannot be read")
 
 
 def test_another_model_in_a_models_place_is_asked_by_its_own_name() -> None:
-    backend = Backend()
+    backend = ModelServer()
 
     def replace(call: Call) -> None:
         call.requested, call.model, call.version = call.model, "fallback", ""
@@ -119,7 +120,7 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
     path = tmp_path / "s"
 
     async def run() -> None:
-        server = grpc.aio.server(handlers=(Backend(),))
+        server = grpc.aio.server(handlers=(ModelServer(),))
         server.add_insecure_port(f"unix:{path}")
         await server.start()
         try:
@@ -131,12 +132,10 @@ def test_over_a_unix_socket(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(
-    "address", ["", "host", "unix:relative", "dns:///host:1", "https://host", "http://a:1/b", ":1"]
-)
+@pytest.mark.parametrize("address", ["host", "unix:relative", "dns:///host:1", "https://host", "http://a:1/b", ":1"])
 def test_addresses_that_are_none(address: str) -> None:
     async def run() -> None:
-        GrpcForward({"default": Target(address=address)})
+        GrpcForward({"default": Backend(grpc=address)})
 
     with pytest.raises(UsageError, match="address"):
         asyncio.run(run())

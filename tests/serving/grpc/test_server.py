@@ -8,13 +8,15 @@ import grpc.aio
 import numpy as np
 import pytest
 
-from garrison.serving.calls import Action, Answer, Call
-from garrison.serving.grpc.gateway import Limits
+from garrison.serving.calls import Action, Answer, Call, Peer
+from garrison.serving.config.config import Listen
+from garrison.serving.grpc.gateway import Gateway
 from garrison.serving.grpc.messages import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse, message
 from garrison.serving.grpc.methods import METHODS
+from garrison.serving.guard import Guard
 from garrison.serving.refusals import Reason, Refused
 from garrison.serving.tensors.tensor import Tensor
-from tests.serving.grpc.guards import INFER, SERVICE, Backend, Looking, Records, asked, before, failure, question
+from tests.serving.grpc.guards import INFER, SERVICE, Looking, ModelServer, Records, asked, before, failure, question
 
 
 @pytest.mark.parametrize("raw", [True, False])
@@ -22,15 +24,16 @@ def test_a_call_goes_through_the_stages_and_is_answered_in_the_form_it_has(raw: 
     records, seen = Records(), []
 
     def look(call: Call) -> None:
+        values = call.tensors()[0].data.tolist()
         seen.append((call.action, call.model, call.name, call.headers["authorization"], call.peer.address))
-        seen.append(call.tensors()[0].data.tolist())
+        seen.append(values)
 
     def halve(call: Call, answer: Answer) -> None:
         outputs = answer.tensors(call)
         answer.replace(call, tuple(Tensor(t.name, t.datatype, t.shape, t.data / 2, t.parameters) for t in outputs))
 
     async def run() -> Any:
-        async with before(Backend(), records=records, stages=[Looking(look, halve)]) as channel:
+        async with before(ModelServer(), records=records, stages=[Looking(look, halve)]) as channel:
             body = question((1.5, 2.5), raw=raw, id="mine").SerializeToString()
             return ModelInferResponse.FromString(
                 await asked(channel, body, metadata=(("authorization", "Bearer key"),))
@@ -48,7 +51,7 @@ def test_a_call_goes_through_the_stages_and_is_answered_in_the_form_it_has(raw: 
 
 
 def test_what_is_not_understood_does_not_go_on_even_if_no_stage_looks() -> None:
-    backend = Backend()
+    backend = ModelServer()
     clean = question().SerializeToString()
     unknown = b"\xaa\x3e\x05proof"  # field 997
 
@@ -75,7 +78,7 @@ def test_what_is_not_understood_does_not_go_on_even_if_no_stage_looks() -> None:
     ],
 )
 def test_other_methods_do_not_exist_and_are_on_record(method: str) -> None:
-    backend, records = Backend(), Records()
+    backend, records = ModelServer(), Records()
 
     async def run() -> tuple[str, str]:
         async with before(backend, records=records) as channel:
@@ -88,7 +91,7 @@ def test_other_methods_do_not_exist_and_are_on_record(method: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(METHODS))
 def test_no_method_goes_round_the_stages(path: str) -> None:
-    backend, records = Backend(), Records()
+    backend, records = ModelServer(), Records()
 
     def refuse(call: Call) -> None:
         raise Refused(Reason.UNAUTHENTICATED, "who are you")
@@ -135,7 +138,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_malformed_requests_stop_here(name: str) -> None:
-    backend, records = Backend(), Records()
+    backend, records = ModelServer(), Records()
 
     async def run() -> tuple[str, str]:
         async with before(backend, records=records) as channel:
@@ -147,7 +150,7 @@ def test_malformed_requests_stop_here(name: str) -> None:
 
 
 def test_models_that_are_not_served_and_ones_that_bring_code_along() -> None:
-    backend, records = Backend(), Records()
+    backend, records = ModelServer(), Records()
     load = message("RepositoryModelLoadRequest")
 
     async def run() -> None:
@@ -172,7 +175,7 @@ def test_refusals_have_the_codes_of_grpc_and_say_when_to_come_again() -> None:
         raise Refused(Reason.LIMITED, "too many", retry_after=3)
 
     async def run() -> None:
-        async with before(Backend(), stages=[Looking(refuse)]) as channel:
+        async with before(ModelServer(), stages=[Looking(refuse)]) as channel:
             call = channel.unary_unary(INFER)(question().SerializeToString())
             with pytest.raises(grpc.aio.AioRpcError, match="too many"):
                 await call
@@ -186,11 +189,11 @@ def test_refusals_have_the_codes_of_grpc_and_say_when_to_come_again() -> None:
 
 
 def test_what_metadata_may_come() -> None:
-    backend = Backend()
+    backend = ModelServer()
 
     async def run() -> None:
         body = question().SerializeToString()
-        async with before(backend, limits=Limits(metadata=8)) as channel:
+        async with before(backend, listen=Listen(grpc="127.0.0.1:0", max_headers=8)) as channel:
             twice = (("authorization", "Bearer a"), ("authorization", "Bearer b"))
             assert (await failure(asked(channel, body, metadata=twice)))[0] == "INVALID_ARGUMENT"
             many = tuple((f"x-{number}", "a") for number in range(10))
@@ -202,17 +205,29 @@ def test_what_metadata_may_come() -> None:
             await asked(channel, body, metadata=passing)
 
     asyncio.run(run())
-    assert set(backend.metadata[0]) <= {"user-agent", "x-request-id"}
+    assert set(backend.metadata[0]) == {"user-agent"}
+
+
+def test_a_trace_goes_on_to_the_server() -> None:
+    backend = ModelServer()
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    async def run() -> None:
+        async with before(backend, stages=[Looking(lambda call: setattr(call, "trace", trace))]) as channel:
+            await asked(channel, question().SerializeToString())
+
+    asyncio.run(run())
+    assert backend.metadata[0]["traceparent"] == trace
 
 
 def test_sizes_are_bounded_both_ways_and_nothing_is_compressed() -> None:
     async def large(body: bytes, context: Any) -> bytes:
         return b"\x0a" + b"\x80\x80\x04" + b"m" * 65536
 
-    backend = Backend({INFER: large})
+    backend = ModelServer({INFER: large})
 
     async def run() -> None:
-        async with before(backend, limits=Limits(message=4096, answer=1024)) as channel:
+        async with before(backend, listen=Listen(grpc="127.0.0.1:0", max_body=4096), max_answer=1024) as channel:
             code, _ = await failure(asked(channel, question([0.0] * 2000).SerializeToString()))
             assert code == "RESOURCE_EXHAUSTED"
             # Ones that are small on the way, and would be large here.
@@ -242,7 +257,7 @@ def test_a_caller_that_leaves_stops_its_call_and_that_is_on_record() -> None:
                 raise
             return b""
 
-        async with before(Backend({INFER: slow}), records=records) as channel:
+        async with before(ModelServer({INFER: slow}), records=records) as channel:
             call = channel.unary_unary(INFER)(question().SerializeToString())
             task = asyncio.ensure_future(failure(call))
             await begun.wait()
@@ -268,11 +283,11 @@ def test_deadlines_bind_the_guard_and_the_server_behind() -> None:
             await asyncio.sleep(60)
             return b""
 
-        async with before(Backend({INFER: slow}), records=records, seconds=0.2) as channel:
+        async with before(ModelServer({INFER: slow}), records=records, timeout=0.2) as channel:
             body = question().SerializeToString()
             code, text = await failure(asked(channel, body, timeout=100))
             assert (code, text) == ("DEADLINE_EXCEEDED", "the model server did not answer in time")
-        async with before(Backend({INFER: slow}), records=records, seconds=60) as channel:
+        async with before(ModelServer({INFER: slow}), records=records) as channel:
             assert (await failure(asked(channel, body, timeout=0.3)))[0] == "DEADLINE_EXCEEDED"
 
     asyncio.run(run())
@@ -284,7 +299,9 @@ def test_a_message_that_does_not_come_ends_its_call() -> None:
     records = Records()
 
     async def run() -> tuple[str, str]:
-        async with before(Backend(), records=records, limits=Limits(message_seconds=0.2)) as channel:
+        async with before(
+            ModelServer(), records=records, listen=Listen(grpc="127.0.0.1:0", body_timeout=0.2)
+        ) as channel:
 
             async def never() -> Any:
                 await asyncio.sleep(60)
@@ -298,7 +315,7 @@ def test_a_message_that_does_not_come_ends_its_call() -> None:
 
 def test_a_call_without_a_message_is_malformed() -> None:
     async def run() -> tuple[str, str]:
-        async with before(Backend()) as channel:
+        async with before(ModelServer()) as channel:
             return await failure(channel.stream_unary(INFER)(iter([])))
 
     assert asyncio.run(run()) == ("INVALID_ARGUMENT", "the request has no message")
@@ -312,7 +329,7 @@ def test_each_message_of_a_stream_is_a_call_of_its_own() -> None:
             raise Refused(Reason.UNACCEPTABLE, "out of range")
 
     async def run() -> list[Any]:
-        async with before(Backend(), records=records, stages=[Looking(positive)]) as channel:
+        async with before(ModelServer(), records=records, stages=[Looking(positive)]) as channel:
             stream = channel.stream_stream(f"{SERVICE}ModelStreamInfer")
             bodies = [question((value,)).SerializeToString() for value in (1, -1, 3)] + [b"\xff"]
             return [ModelStreamInferResponse.FromString(part) async for part in stream(iter(bodies))]
@@ -328,7 +345,7 @@ def test_each_message_of_a_stream_is_a_call_of_its_own() -> None:
 
 
 def test_health_is_answered_by_the_guard_itself() -> None:
-    backend = Backend()
+    backend = ModelServer()
 
     async def run() -> None:
         async with before(backend) as channel:
@@ -352,7 +369,7 @@ def test_no_more_calls_at_once_than_there_may_be() -> None:
             await release.wait()
             return b""
 
-        async with before(Backend({INFER: slow}), limits=Limits(calls=1)) as channel:
+        async with before(ModelServer({INFER: slow}), listen=Listen(grpc="127.0.0.1:0", max_calls=1)) as channel:
             body = question().SerializeToString()
             first = asyncio.ensure_future(asked(channel, body))
             await begun.wait()
@@ -361,3 +378,16 @@ def test_no_more_calls_at_once_than_there_may_be() -> None:
             await first
 
     asyncio.run(run())
+
+
+def test_a_model_may_take_less_than_others() -> None:
+    records = Records()
+
+    async def forward(call: Call) -> Answer:
+        raise AssertionError("forwarded")
+
+    narrow = Gateway(Guard({}, lambda model: (), records, lambda name, error: None), forward, max_bodies={"m": 100})
+    method = METHODS[INFER]
+    with pytest.raises(Refused, match="too large"):
+        narrow.begin(method, (), Peer(), question([0.0] * 50).SerializeToString(), None)
+    narrow.begin(method, (), Peer(), question([0.0] * 50, model="other").SerializeToString(), None)

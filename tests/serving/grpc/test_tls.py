@@ -8,11 +8,12 @@ import grpc.aio
 import pytest
 
 from garrison.core.errors import UsageError
-from garrison.serving.grpc.forward import GrpcForward, Target
+from garrison.serving.config.config import Backend, Listen
+from garrison.serving.grpc.forward import GrpcForward
 from garrison.serving.grpc.gateway import Current
-from garrison.serving.grpc.server import GrpcServer, Listening
+from garrison.serving.grpc.server import GrpcServer
 from tests.serving.grpc.certificates import Authority
-from tests.serving.grpc.guards import Backend, Records, asked, failure, gateway, guarded, question
+from tests.serving.grpc.guards import ModelServer, Records, asked, failure, gateway, guarded, question
 
 BODY = question().SerializeToString()
 
@@ -23,10 +24,8 @@ def channel(address: str, authority: Authority, shown: tuple[Path, Path, bytes] 
     return grpc.aio.secure_channel(address, credentials)
 
 
-def listening(server: tuple[Path, Path, bytes], authorities: str = "") -> Listening:
-    return Listening(
-        address="127.0.0.1:0", certificate=str(server[0]), key=str(server[1]), client_authorities=authorities
-    )
+def listening(server: tuple[Path, Path, bytes], authorities: str = "") -> Listen:
+    return Listen(grpc="127.0.0.1:0", certificate=str(server[0]), key=str(server[1]), client_authorities=authorities)
 
 
 def test_clients_show_certificates_of_the_authority_and_the_call_has_them(tmp_path: Path) -> None:
@@ -36,7 +35,7 @@ def test_clients_show_certificates_of_the_authority_and_the_call_has_them(tmp_pa
 
     async def run() -> None:
         listens = listening(server, str(authority.certificate))
-        async with guarded(Backend(), records=records, listening=listens) as address:
+        async with guarded(ModelServer(), records=records, listen=listens) as address:
             async with channel(address, authority, client) as shown:
                 await asked(shown, BODY)
             for one in (None, stranger):
@@ -56,7 +55,7 @@ def test_without_authorities_clients_show_none(tmp_path: Path) -> None:
     async def run() -> None:
         listens = listening(authority.issue("server"))
         async with (
-            guarded(Backend(), records=records, listening=listens) as address,
+            guarded(ModelServer(), records=records, listen=listens) as address,
             channel(address, authority, authority.issue("client")) as shown,
         ):
             await asked(shown, BODY)
@@ -71,16 +70,16 @@ def test_the_server_behind_is_verified(tmp_path: Path) -> None:
 
     async def run() -> None:
         pair = (key.read_bytes(), certificate.read_bytes())
-        server = grpc.aio.server(handlers=(Backend(),))
+        server = grpc.aio.server(handlers=(ModelServer(),))
         port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials((pair,)))
         await server.start()
         try:
             for trusted, status in ((authority, 200), (other, 502)):
                 records = Records()
                 forward = GrpcForward(
-                    {"default": Target(address=f"https://127.0.0.1:{port}", authorities=str(trusted.certificate))}
+                    {"default": Backend(grpc=f"https://127.0.0.1:{port}", authorities=str(trusted.certificate))}
                 )
-                guard = GrpcServer(Current(gateway(forward, records)), Listening(address="127.0.0.1:0"))
+                guard = GrpcServer(Current(gateway(forward, records)), Listen(grpc="127.0.0.1:0"))
                 await guard.start()
                 async with grpc.aio.insecure_channel(f"127.0.0.1:{guard.port}") as plain:
                     if status == 200:
@@ -97,15 +96,15 @@ def test_the_server_behind_is_verified(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_listened_on(tmp_path: Path) -> None:
-    async def listen(listening: Listening) -> None:
+    async def listen(listening: Listen) -> None:
         GrpcServer(Current(gateway(None, Records())), listening)
 
     empty = tmp_path / "empty.pem"
     empty.write_bytes(b"")
     for one in (
-        Listening(address="256.0.0.1:1"),
-        Listening(address="127.0.0.1:0", certificate=str(tmp_path / "none.pem"), key=str(empty)),
-        Listening(address="127.0.0.1:0", certificate=str(empty), key=str(empty)),
+        Listen(grpc="256.0.0.1:1"),
+        Listen(grpc="127.0.0.1:0", certificate=str(tmp_path / "none.pem"), key=str(empty)),
+        Listen(grpc="127.0.0.1:0", certificate=str(empty), key=str(empty)),
     ):
         with pytest.raises(UsageError):
             asyncio.run(listen(one))
@@ -113,8 +112,8 @@ def test_what_cannot_be_listened_on(tmp_path: Path) -> None:
 
 def test_no_two_servers_share_a_port() -> None:
     async def run() -> None:
-        async with guarded(Backend()) as address:
+        async with guarded(ModelServer()) as address:
             with pytest.raises(UsageError, match="cannot listen"):
-                GrpcServer(Current(gateway(None, Records())), Listening(address=address))
+                GrpcServer(Current(gateway(None, Records())), Listen(grpc=address))
 
     asyncio.run(run())

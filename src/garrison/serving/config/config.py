@@ -44,6 +44,8 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     idle_timeout: Seconds = 75.0
     """Between two requests of a connection."""
     max_connections: Count = 4096
+    max_calls: Count = 1024
+    """Of gRPC, at the same time."""
     max_buffered: Count = 256 << 20
     """Bytes of the bodies of all requests that are being received."""
 

@@ -13,9 +13,11 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from garrison.serving.calls import Answer, Call
+from garrison.serving.calls import Answer, Call, Wanted
 from garrison.serving.grpc.messages import ModelInferRequest, ModelInferResponse
 from garrison.serving.refusals import Reason, Refused
+from garrison.serving.tensors.binary import from_bytes, to_bytes
+from garrison.serving.tensors.datatypes import DTYPES
 from garrison.serving.tensors.tensor import Tensor
 
 _MOST_TENSORS = 256
@@ -27,20 +29,15 @@ _MOST_NAME = 1024
 """Bytes of names, identifiers and parameters, each."""
 
 
-class _Datatype(msgspec.Struct, frozen=True):
-    dtype: str
-    contents: str
-    """The field of `InferTensorContents`; empty for those that come raw only."""
-
-
-def _table(name: str, kind: Any) -> Any:
+def _table(name: str) -> dict[str, str]:
     with open(os.path.join(os.path.dirname(__file__), name), "rb") as file:
-        return msgspec.json.decode(file.read(), type=kind)
+        return msgspec.json.decode(file.read(), type=dict[str, str])
 
 
-_DATATYPES: dict[str, _Datatype] = _table("datatypes.json", dict[str, _Datatype])
-_DTYPES = {name: np.dtype(one.dtype) for name, one in _DATATYPES.items()}
-_CLOSED: dict[str, str] = _table("parameters.json", dict[str, str])
+_CONTENTS = _table("contents.json")
+"""By datatype the field of `InferTensorContents`; those that are not here come raw only."""
+_CLOSED = _table("parameters.json")
+"""By name, why a parameter is not let through."""
 
 
 class InferCodec:
@@ -64,6 +61,11 @@ class InferCodec:
             raise _malformed("two inputs have the same name")
         if len({output.name for output in message.outputs}) != len(message.outputs):
             raise _malformed("two requested outputs have the same name")
+        call.name = message.id
+        if message.parameters:
+            call.parameters = _values(message.parameters)
+        if message.outputs:
+            call.wanted = tuple(Wanted(one.name, _values(one.parameters)) for one in message.outputs)
         call.body = message.SerializeToString()
         return tensors
 
@@ -78,21 +80,48 @@ class InferCodec:
         raw = bool(message.raw_output_contents) or not message.outputs
         del message.outputs[:]
         del message.raw_output_contents[:]
-        raw = raw or any(not _DATATYPES[tensor.datatype].contents for tensor in outputs)
+        raw = raw or any(tensor.datatype not in _CONTENTS for tensor in outputs)
         for tensor in outputs:
             output = message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
             for name, value in tensor.parameters.items():
                 _set(output.parameters[name], value)
             if raw:
-                message.raw_output_contents.append(_to_raw(tensor))
+                message.raw_output_contents.append(to_bytes(tensor))
             else:
-                field = getattr(output.contents, _DATATYPES[tensor.datatype].contents)
+                field = getattr(output.contents, _CONTENTS[tensor.datatype])
                 field.extend(tensor.data.ravel().tolist())
         answer.body = message.SerializeToString()
 
 
+class PlainCodec:
+    """The codec of one call that has no tensors."""
+
+    __slots__ = ("_message", "_parameters")
+
+    def __init__(self, message: Any, parameters: frozenset[str]) -> None:
+        """`parameters` are those of a request to load or unload a model that go on."""
+        self._message = message
+        self._parameters = parameters
+
+    def read(self, call: Call) -> tuple[Tensor, ...]:
+        """Nothing; the body of the call becomes what was read in it."""
+        message = self._message
+        for name in getattr(message, "parameters", ()):
+            if name not in self._parameters:
+                raise Refused(Reason.FORBIDDEN, "a model is loaded as it lies in the repository, without parameters")
+        message.DiscardUnknownFields()
+        call.body = message.SerializeToString()
+        return ()
+
+    def outputs(self, call: Call, answer: Answer) -> tuple[Tensor, ...]:
+        return ()
+
+    def write(self, call: Call, answer: Answer, outputs: tuple[Tensor, ...]) -> None:
+        raise TypeError("the answer has no tensors")
+
+
 def renamed(body: bytes, model: str, version: str) -> bytes:
-    """The same request for another model."""
+    """The same request to infer, for another model."""
     message = parsed(ModelInferRequest, body)
     message.model_name, message.model_version = model, version
     serialised: bytes = message.SerializeToString()
@@ -163,8 +192,7 @@ def _tensors(described: Any, raw: Any, failure: Any) -> tuple[Tensor, ...]:
 
 def _tensor(described: Any, raw: bytes | None, failure: Any) -> Tensor:
     datatype = described.datatype
-    dtype = _DTYPES.get(datatype)
-    if dtype is None:
+    if datatype not in DTYPES:
         raise failure("a tensor has a datatype that there is not")
     shape = tuple(described.shape)
     if len(shape) > _MOST_DIMENSIONS or min(shape, default=0) < 0:
@@ -176,24 +204,22 @@ def _tensor(described: Any, raw: bytes | None, failure: Any) -> Tensor:
     if not count and math.prod(filter(None, shape)) > _MOST_ELEMENTS:
         raise failure("a tensor has a shape that no tensor has")
     if raw is None:
-        data = _from_contents(described, datatype, dtype, count, failure)
-    elif described.HasField("contents"):
+        data = _from_contents(described, datatype, count, failure).reshape(shape)
+    elif described.HasField("contents") and described.contents.ListFields():
+        # Empty ones beside raw ones are what MLServer answers.
         raise failure("a tensor has both raw contents and others")
-    elif datatype == "BYTES":
-        data = _strings(raw, count, failure)
-    elif len(raw) != count * dtype.itemsize:
-        raise failure("a tensor's raw contents are not as long as its shape says")
-    elif datatype == "BOOL":
-        data = _booleans(raw, failure)
     else:
-        data = np.frombuffer(raw, dtype)
-    parameters = {key: _value(value) for key, value in described.parameters.items()} if described.parameters else {}
-    return Tensor(name, datatype, shape, data.reshape(shape), parameters)
+        try:
+            data = from_bytes(datatype, shape, raw)
+        except ValueError as error:
+            raise failure(f"a tensor's raw contents have {error}") from None
+    parameters = _values(described.parameters) if described.parameters else {}
+    return Tensor(name, datatype, shape, data, parameters)
 
 
-def _from_contents(described: Any, datatype: str, dtype: np.dtype[Any], count: int, failure: Any) -> NDArray[Any]:
-    field = _DATATYPES[datatype].contents
-    if not field:
+def _from_contents(described: Any, datatype: str, count: int, failure: Any) -> NDArray[Any]:
+    field, dtype = _CONTENTS.get(datatype), DTYPES[datatype]
+    if field is None:
         raise failure(f"tensors of {datatype} have raw contents only")
     present = described.contents.ListFields()
     if not present and count == 0:
@@ -219,34 +245,8 @@ def _from_contents(described: Any, datatype: str, dtype: np.dtype[Any], count: i
     return np.fromiter(values, dtype, count)
 
 
-def _booleans(raw: bytes, failure: Any) -> NDArray[Any]:
-    data = np.frombuffer(raw, np.uint8)
-    if data.size and data.max() > 1:
-        raise failure("a tensor of BOOL has a value that is none")
-    return data.view(np.bool_)
-
-
-def _strings(raw: bytes, count: int, failure: Any) -> NDArray[Any]:
-    """Elements with their lengths before them, four bytes each, little-endian."""
-    if count * 4 > len(raw):
-        raise failure("a tensor's raw contents are not as long as its shape says")
-    data = np.empty(count, object)
-    position = 0
-    for index in range(count):
-        start = position + 4
-        position = start + int.from_bytes(raw[position:start], "little")
-        if position > len(raw) or start > len(raw):
-            raise failure("a tensor's raw contents are not as long as its elements say")
-        data[index] = raw[start:position]
-    if position != len(raw):
-        raise failure("a tensor's raw contents are longer than its elements say")
-    return data
-
-
-def _to_raw(tensor: Tensor) -> bytes:
-    if tensor.datatype == "BYTES":
-        return b"".join(len(one).to_bytes(4, "little") + one for one in tensor.data.ravel())
-    return np.ascontiguousarray(tensor.data, _DTYPES[tensor.datatype]).tobytes()
+def _values(parameters: Any) -> dict[str, bool | int | float | str]:
+    return {name: _value(one) for name, one in parameters.items()}
 
 
 def _value(parameter: Any) -> bool | int | float | str:

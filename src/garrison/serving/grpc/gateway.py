@@ -1,50 +1,37 @@
 """From a message to a call, and through the guard. Sees messages and metadata, and neither servers nor channels."""
 
 import time
-from collections.abc import Awaitable, Iterable
-
-import msgspec
+from collections.abc import Awaitable, Iterable, Mapping
 
 from garrison.serving.calls import Action, Answer, Call, Forward, Peer
+from garrison.serving.config.config import Listen
 from garrison.serving.grpc import metadata
-from garrison.serving.grpc.codec import InferCodec, parsed
+from garrison.serving.grpc.codec import InferCodec, PlainCodec, parsed
 from garrison.serving.grpc.methods import Method
 from garrison.serving.guard import Guard
 from garrison.serving.refusals import Reason, Refused
 
+_LISTEN = Listen()
 _NAME_START = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _NAME = _NAME_START | {"."}
 _LONGEST_NAME = 255
 _LONGEST_TEXT = 1024
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds on what a client may send, and how slowly."""
-
-    message: int = 4 << 20
-    """Bytes of a request."""
-    answer: int = 64 << 20
-    """Bytes of an answer."""
-    metadata: int = 64
-    """Pairs of them."""
-    metadata_bytes: int = 16 << 10
-    message_seconds: float = 30.0
-    """From the beginning of a call to the end of its message."""
-    idle_seconds: float = 75.0
-    """Between two calls of a connection, and between two messages of a stream."""
-    handshake_seconds: float = 10.0
-    calls: int = 1024
-    """At the same time."""
-    streams: int = 100
-    """Calls of one connection at the same time."""
-    connections: int = 4096
-
-
 class Gateway:
     """Immutable, like the guard that it holds: a new configuration makes a new one."""
 
-    def __init__(self, guard: Guard, forward: Forward, *, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
+    def __init__(
+        self,
+        guard: Guard,
+        forward: Forward,
+        *,
+        listen: Listen = _LISTEN,
+        max_bodies: Mapping[str, int] | None = None,
+    ) -> None:
+        """`listen` bounds what clients may send, and `max_bodies` the messages for models that take less."""
+        self.listen = listen
+        self._max_bodies = dict(max_bodies or {})
         self._guard = guard
         self._forward = forward
 
@@ -57,32 +44,30 @@ class Gateway:
         seconds: float | None,
     ) -> Call:
         """The call that a message asks for. `seconds` is how long its caller waits. Raises `Refused`."""
-        headers = metadata.headers(pairs, most=self.limits.metadata)
+        headers = metadata.headers(pairs, most=self.listen.max_headers)
         message = parsed(method.request, body)
         model = version = ""
         if method.model:
             model = _name(getattr(message, method.model))
             if not model and not method.all:
                 raise Refused(Reason.MALFORMED, "the request names no model")
+        if len(body) > min(self.listen.max_body, self._max_bodies.get(model, self.listen.max_body)):
+            raise Refused(Reason.TOO_LARGE, "the message is too large")
         if method.version:
             version = _name(getattr(message, method.version))
         infers = method.action is Action.INFER
-        if not infers:
-            body = _anew(method, message)
         call = Call(
             method.action,
             transport="grpc",
             headers=headers,
             peer=peer,
-            codec=InferCodec(message) if infers else None,
+            codec=InferCodec(message) if infers else PlainCodec(message, method.parameters),
             model=model,
             version=version,
             operation=method.operation,
             target=method.path,
             body=body,
         )
-        if infers:
-            call.name = message.id
         if seconds is not None:
             call.deadline = time.monotonic() + seconds
         return call
@@ -116,14 +101,3 @@ def _name(name: str) -> str:
     if len(name) > _LONGEST_NAME or name[0] not in _NAME_START or not _NAME.issuperset(name):
         raise Refused(Reason.MALFORMED, "the name of a model or a version is not valid")
     return name
-
-
-def _anew(method: Method, message: object) -> bytes:
-    """A request written from what was read in it."""
-    if method.operation in ("load", "unload"):
-        for name in getattr(message, "parameters", ()):
-            if name not in method.parameters:
-                raise Refused(Reason.FORBIDDEN, "a model is loaded as it lies in the repository, without parameters")
-    message.DiscardUnknownFields()  # type: ignore[attr-defined]
-    written: bytes = message.SerializeToString()  # type: ignore[attr-defined]
-    return written

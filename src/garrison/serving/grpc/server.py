@@ -10,62 +10,53 @@ from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
-import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.core.files import contents
 from garrison.serving.calls import Answer, Peer
+from garrison.serving.config.config import Listen
 from garrison.serving.grpc import health, metadata
-from garrison.serving.grpc.gateway import Current, Gateway, Limits
+from garrison.serving.grpc.gateway import Current, Gateway
 from garrison.serving.grpc.messages import ModelInferResponse, ModelStreamInferResponse
 from garrison.serving.grpc.methods import METHODS, Method
 from garrison.serving.grpc.statuses import status
 from garrison.serving.refusals import Reason, Refused
 
 _MOST_PEM = 1 << 20
+_STREAMS = 100
+"""Calls of one connection at the same time."""
 _CODES = {code.name: code for code in grpc.StatusCode}
 _SLOW = Refused(Reason.SLOW, "the request did not come in time")
 _EMPTY = Refused(Reason.MALFORMED, "the request has no message")
 
 
-class Listening(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the server listens, and with what."""
-
-    address: str
-    """`host:port`, or `unix:/path`."""
-    certificate: str = ""
-    """A PEM file with the chain; with `key` it speaks TLS only."""
-    key: str = ""
-    client_authorities: str = ""
-    """A PEM file of authorities: clients must show a certificate of one."""
-
-
 class GrpcServer:
     """Listens from `start` to `stop`. Made inside the event loop that uses it."""
 
-    def __init__(self, current: Current, listening: Listening) -> None:
-        """Raises `UsageError` for certificates that are none."""
+    def __init__(self, current: Current, listen: Listen) -> None:
+        """Raises `UsageError` for an address or certificates that cannot be used."""
         self._health = health.Health()
         handler = _Handler(current, self._health)
-        limits = current.gateway.limits
         # gRPC's own message to calls beyond these is RESOURCE_EXHAUSTED, before anything of ours runs.
         self._server = grpc.aio.server(
-            handlers=(handler,), options=_options(limits), maximum_concurrent_rpcs=limits.calls
+            handlers=(handler,), options=_options(listen), maximum_concurrent_rpcs=listen.max_calls
         )
-        self.port = self._listen(listening)
+        self.port = self._listen(listen)
         """The port that it got."""
 
-    def _listen(self, listening: Listening) -> int:
+    def _listen(self, listen: Listen) -> int:
+        if listen.client_authorities and not listen.certificate:
+            raise UsageError("client-authorities needs TLS: set certificate and key as well")
         try:
-            if not listening.certificate:
-                return int(self._server.add_insecure_port(listening.address))
-            pair = (contents(listening.key, _MOST_PEM), contents(listening.certificate, _MOST_PEM))
-            trusted = listening.client_authorities
+            if not listen.certificate:
+                return int(self._server.add_insecure_port(listen.grpc))
+            pair = (contents(listen.key or listen.certificate, _MOST_PEM), contents(listen.certificate, _MOST_PEM))
+            trusted = listen.client_authorities
             authorities = contents(trusted, _MOST_PEM) if trusted else None
             credentials = grpc.ssl_server_credentials((pair,), authorities, authorities is not None)
-            return int(self._server.add_secure_port(listening.address, credentials))
+            return int(self._server.add_secure_port(listen.grpc, credentials))
         except RuntimeError:
-            raise UsageError(f"cannot listen on {listening.address} for gRPC") from None
+            raise UsageError(f"cannot listen at {listen.grpc} for gRPC") from None
 
     async def start(self) -> None:
         await self._server.start()
@@ -76,18 +67,19 @@ class GrpcServer:
         await self._server.stop(seconds)
 
 
-def _options(limits: Limits) -> list[tuple[str, int]]:
+def _options(listen: Listen) -> list[tuple[str, int]]:
     return [
         # Otherwise any process of the machine may listen on the same port and take a part of the calls.
         ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", limits.message),
-        ("grpc.max_send_message_length", limits.answer),
-        ("grpc.max_metadata_size", limits.metadata_bytes),
-        ("grpc.absolute_max_metadata_size", limits.metadata_bytes),
-        ("grpc.max_concurrent_streams", limits.streams),
-        ("grpc.max_allowed_incoming_connections", limits.connections),
-        ("grpc.max_connection_idle_ms", int(limits.idle_seconds * 1000)),
-        ("grpc.server_handshake_timeout_ms", int(limits.handshake_seconds * 1000)),
+        ("grpc.max_receive_message_length", listen.max_body),
+        # Answers are bounded where they come from.
+        ("grpc.max_send_message_length", -1),
+        ("grpc.max_metadata_size", listen.max_head),
+        ("grpc.absolute_max_metadata_size", listen.max_head),
+        ("grpc.max_concurrent_streams", _STREAMS),
+        ("grpc.max_allowed_incoming_connections", listen.max_connections),
+        ("grpc.max_connection_idle_ms", int(listen.idle_timeout * 1000)),
+        ("grpc.server_handshake_timeout_ms", int(listen.header_timeout * 1000)),
         # Dead peers are found; pings more often than that end the connection.
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -131,7 +123,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         gateway = self._current.gateway
         peer = metadata.peer_of(context)
         try:
-            body = await _message(context, gateway.limits.message_seconds)
+            body = await _message(context, gateway.listen.body_timeout)
             if body is None:
                 raise _EMPTY
             call = gateway.begin(method, context.invocation_metadata() or (), peer, body, context.time_remaining())
@@ -148,7 +140,7 @@ class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
         while True:
             gateway = self._current.gateway
             try:
-                body = await _message(context, gateway.limits.idle_seconds)
+                body = await _message(context, gateway.listen.idle_timeout)
             except Refused as refused:
                 await end(context, await gateway.refuse(refused, peer, method.path))
             if body is None:
