@@ -175,6 +175,13 @@ def test_inputs_that_are_not_finite_are_an_alarm_and_do_no_harm(monitor: Monitor
         monitor.observe("a", np.zeros(3))
 
 
+@pytest.mark.parametrize("value", [1e300, -3e38, 1e25])
+def test_numbers_that_are_huge_blind_nobody(monitor: Monitor, value: float) -> None:
+    monitor.observe("a", np.full((SIDE, SIDE), value))
+    verdicts = monitor.observe_many(["a"] * 41, np.stack(list(search("noise", 2))))
+    assert sum("search" in one.alarms for one in verdicts) > 20
+
+
 @pytest.mark.parametrize(
     ("traffic", "false_alarms", "said"),
     [

@@ -37,6 +37,8 @@ _TOLD = 50
 """Queries before that is said."""
 _BATCH = 64
 """Queries that are computed at once."""
+_FAR = 100.0
+"""Times the range of inputs beyond which a number counts as this far outside."""
 _TESTS = 3
 """Among which the budget of false alarms is divided."""
 
@@ -192,13 +194,16 @@ class Monitor:
         principal, the less. Raises `UsageError` for inputs of another size.
         """
         settings = self.settings
-        given = np.asarray(inputs, dtype=np.float32).reshape(len(principals), -1)
+        with np.errstate(over="ignore"):
+            given = np.asarray(inputs, dtype=np.float32).reshape(len(principals), -1)
         if given.shape[1] != settings.size:
             raise UsageError(f"an input of {given.shape[1]:,} numbers, where the monitor takes {settings.size:,}")
-        # One number that is none makes the sum none, which is faster than to look at each.
-        finite = np.isfinite(given.sum(1))
+        finite = np.asarray(np.isfinite(given).all(1))
         if not finite.all():
             given = np.nan_to_num(given, nan=settings.low, posinf=settings.high, neginf=settings.low)
+        # Squares of larger numbers would be infinite, and whoever sent one would not be seen from then on.
+        far = _FAR * (settings.high - settings.low)
+        given = np.clip(given, settings.low - far, settings.high + far)
         decided = None if scores is None else np.argmax(scores, 1).tolist()
         classes = 0 if scores is None else scores.shape[1]
         verdicts: list[Verdict | None] = [None] * len(principals)

@@ -1,0 +1,1 @@
+"""Labels that arrive later: performance, and fairness between groups."""

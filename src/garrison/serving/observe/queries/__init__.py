@@ -1,0 +1,1 @@
+"""What each principal asks over time: searches, extraction, and how much of the model has been given away."""

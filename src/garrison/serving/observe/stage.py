@@ -1,0 +1,113 @@
+"""Watches calls and answers of one model, and refuses what shall not go on."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from garrison.core.errors import UsageError
+from garrison.serving.calls import Action, Answer, Call, Mark
+from garrison.serving.config.config import Config, Model
+from garrison.serving.observe.jobs.periodic import Job
+from garrison.serving.observe.reference.reference import load
+from garrison.serving.observe.watch import ModelWatch
+from garrison.serving.refusals import Reason, Refused
+from garrison.serving.services import Services
+
+_PAUSE = 0.02
+"""Seconds between looks at what waits."""
+_FLUSH = 5.0
+"""Seconds between additions to the shared accounts."""
+
+
+class ObserveStage:
+    """`start` in the loop that calls come in, and `stop` at the end."""
+
+    name = "observe"
+
+    def __init__(self, name: str, model: Model, watch: ModelWatch, services: Services) -> None:
+        self.on_failure = model.observe.on_failure
+        self.watch = watch
+        self.altered = False
+        """Whether the model is held not to be the one that was signed; set by the job that verifies it."""
+        self._model, self._settings, self._services = name, model.observe, services
+        self._task: asyncio.Task[None] | None = None
+
+    def before(self, call: Call) -> Awaitable[None] | None:
+        if self.altered and call.action is not Action.HEALTH:
+            mark = Mark(rule="model-integrity", message="refused while the model is not the one that was signed")
+            raise Refused(Reason.FAILED, "the model cannot answer now", mark=mark)
+        principals = self.watch.principals
+        if principals is not None and principals.refused and principals.is_refused(call.principal.name):
+            mark = Mark(rule="query-search", message="refused after a search")
+            raise Refused(Reason.FORBIDDEN, "your calls of this model are refused for now", mark=mark)
+        return None
+
+    def after(self, call: Call, answer: Answer) -> Awaitable[None] | None:
+        if call.action is Action.INFER and answer.status == 200 and answer.stream is None:
+            self.watch.offer(call, answer)
+        return None
+
+    def feedback(self, call: Call) -> Answer:
+        """Take labels that a caller with the permission brings. Raises `Refused`."""
+        if self.watch.feedback is None:
+            raise Refused(Reason.UNKNOWN, "this model takes no labels")
+        return self.watch.feedback.answer(call)
+
+    def snapshot(self) -> dict[str, Any]:
+        """How things stand, for people and for metrics."""
+        return {**self.watch.snapshot(), "altered": self.altered}
+
+    def jobs(self) -> list[Job]:
+        """What is to be done at intervals and needs no server: the shared accounts."""
+        return [Job(name=f"{self._model}: accounts", interval=_FLUSH, run=self.watch.flush)]
+
+    def start(self, failed: Callable[[str, BaseException], None]) -> None:
+        """Begin to look, in the running loop. `failed` is told what went wrong with a batch, which is then left out.
+
+        Raises `UsageError` for a state that cannot be read.
+        """
+        if self._settings.state and os.path.exists(self._settings.state):
+            self.watch.restore(self._settings.state)
+        self._task = asyncio.get_running_loop().create_task(self._run(failed))
+
+    async def stop(self) -> None:
+        """Look at what waits, write down what shall survive, and end. Raises `UsageError` if it cannot be written."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+        self.watch.drain()
+        await self.watch.flush()
+        if self._settings.state:
+            try:
+                self.watch.save(self._settings.state)
+            except OSError as error:
+                raise UsageError(f"{self._settings.state}: cannot be written: {error.strerror}") from None
+
+    async def _run(self, failed: Callable[[str, BaseException], None]) -> None:
+        while True:
+            while self.watch.waits:
+                try:
+                    self.watch.step()
+                except Exception as error:
+                    failed("observe", error)
+                await asyncio.sleep(0)
+            await asyncio.sleep(_PAUSE)
+
+
+def stage(config: Config, model: Model | None, services: Services) -> ObserveStage | None:
+    """The stage of a model; `None` where nothing is watched. Raises `UsageError`."""
+    if model is None:
+        return None
+    settings = model.observe
+    if not settings.reference and not settings.feedback.enabled and not settings.integrity.model:
+        return None
+    name = next(name for name, one in config.models.items() if one is model)
+    try:
+        reference = load(settings.reference) if settings.reference else None
+        return ObserveStage(name, model, ModelWatch(name, model, reference, services), services)
+    except UsageError as error:
+        raise UsageError(f"models.{name}.observe: {error}") from None

@@ -1,0 +1,295 @@
+"""What is watched of one model, behind a queue: calls only enqueue, and what it costs is paid by the batch."""
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from garrison.core.errors import UsageError
+from garrison.core.files import contents, replacing
+from garrison.serving.calls import Answer, Call
+from garrison.serving.config.config import Model
+from garrison.serving.observe.drift.episodes import Episode
+from garrison.serving.observe.drift.shares import Shares
+from garrison.serving.observe.drift.side import Alarm, SideWatch
+from garrison.serving.observe.feedback.handler import Handler
+from garrison.serving.observe.feedback.memory import Memory
+from garrison.serving.observe.feedback.performance import Change, Watch
+from garrison.serving.observe.feedback.sources import groups_of
+from garrison.serving.observe.queries.principals import Event, Principals
+from garrison.serving.observe.reference.decisions import decisions, scores_of
+from garrison.serving.observe.reference.reference import Reference
+from garrison.serving.observe.reports import tell
+from garrison.serving.refusals import Refused
+from garrison.serving.services import Services
+from garrison.serving.tensors.tensor import Tensor
+
+_BATCH = 64
+"""Calls, or rows, that are looked at in one go, between which others have their turn."""
+_MOST_STATE = 1 << 30
+
+
+class ModelWatch:
+    """Everything that is remembered of one model."""
+
+    def __init__(self, name: str, model: Model, reference: Reference | None, services: Services) -> None:
+        settings = model.observe
+        self._name, self._settings, self._services = name, settings, services
+        self._waiting: deque[tuple[Call, Answer]] = deque()
+        self._bytes = 0
+        self._random = random.Random()
+        self.calls = self.rows = 0
+        self.skipped_calls = self.skipped_rows = self.unread = 0
+        """Not looked at since too many waited; of calls with too many rows; and of what could not be read."""
+        self._inputs: SideWatch | None = None
+        self._outputs: SideWatch | None = None
+        self._shares: Shares | None = None
+        self.principals: Principals | None = None
+        self._reference = reference
+        if reference is not None:
+            self._refer(reference)
+        self._episodes = {
+            "input-drift": Episode(self._inputs.recovery if self._inputs else 1),
+            "output-drift": Episode(self._outputs.recovery if self._outputs else 1),
+        }
+        self._memory: Memory | None = None
+        self.feedback: Handler | None = None
+        if settings.feedback.enabled:
+            self._memory = Memory(settings.feedback.calls, settings.feedback.seconds, services.monotonic)
+            performance = reference.manifest.performance if reference is not None else None
+            self.performance = Watch(settings.feedback, performance)
+            self.feedback = Handler(
+                settings.feedback, self._memory, self.performance, lambda: self.drain(), self._labelled
+            )
+
+    def _refer(self, reference: Reference) -> None:
+        manifest, drift = reference.manifest, self._settings.drift
+        self._inputs = SideWatch(
+            "inputs", manifest.inputs, reference, drift.window_rows, drift.window_seconds, self._services.monotonic
+        )
+        if manifest.outputs is not None:
+            self._outputs = SideWatch(
+                "outputs", manifest.outputs, reference, drift.window_rows, drift.window_seconds,
+                self._services.monotonic,
+            )  # fmt: skip
+        if len(manifest.classes) > 1:
+            self._shares = Shares(np.array(manifest.classes), manifest.run_length * 7)
+        if reference.queries is not None and self._settings.queries.enabled:
+            if reference.queries.size != len(self._inputs.layout.columns):
+                raise UsageError("the reference's monitor of queries is not one of its inputs")
+            self.principals = Principals(
+                self._name, self._settings.queries, reference.queries, self._services.store, self._services.monotonic
+            )
+
+    def offer(self, call: Call, answer: Answer) -> None:
+        """Take note of a call that was answered. Called for every one, so it does next to nothing."""
+        waiting, settings = len(self._waiting), self._settings
+        size = len(call.body) + len(answer.body)
+        most = settings.waiting
+        # From half on ever fewer are taken, so that those that are do not all come from the beginning of a rush.
+        crowded = waiting * 2 > most and self._random.random() * most < 2 * waiting - most
+        if crowded or waiting >= most or self._bytes + size > settings.waiting_bytes:
+            self._skip(call)
+            return
+        # What later stages put into the answer is not what the model said.
+        kept = Answer(answer.status, answer.body, answer.headers)
+        kept.outputs = answer.outputs
+        self._bytes += size
+        self._waiting.append((call, kept))
+
+    def _skip(self, call: Call) -> None:
+        self.skipped_calls += 1
+        if self.principals is not None:
+            shape = call.inputs[0].shape if call.inputs else ()
+            self._events(self.principals.skipped(call.principal.name, shape[0] if shape else 1))
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to look at."""
+        return bool(self._waiting)
+
+    def drain(self) -> None:
+        """Look at all that waits."""
+        while self._waiting:
+            self.step()
+
+    def step(self) -> None:
+        """Look at some of what waits: a batch of rows at the most, or one call."""
+        inputs: list[NDArray[np.float32]] = []
+        outputs: list[NDArray[np.float32]] = []
+        decided: list[NDArray[np.intp]] = []
+        asked: list[NDArray[np.float32]] = []
+        scores: list[NDArray[np.floating] | None] = []
+        principals: list[str] = []
+        rows = 0
+        last = ""
+        while self._waiting and rows < _BATCH:
+            call, answer = self._waiting.popleft()
+            self._bytes -= len(call.body) + len(answer.body)
+            last = call.identifier
+            self.calls += 1
+            try:
+                given, told = call.tensors(), answer.tensors(call)
+            except Refused:
+                self.unread += 1
+                rows += 1
+                continue
+            found = self._inputs.layout.matrix(given) if self._inputs is not None else None
+            table = self._told(call, told, len(found) if found is not None else 0, outputs, decided)
+            if found is None:
+                self.unread += self._inputs is not None
+                rows += 1
+                continue
+            kept = self._kept(len(found))
+            if kept is not None:
+                found, table = found[kept], None if table is None else table[kept]
+            rows += max(len(found), 1)
+            self.rows += len(found)
+            inputs.append(found)
+            if self.principals is not None and len(found):
+                asked.append(found)
+                principals.extend([call.principal.name] * len(found))
+                scores.append(table)
+        self._look(inputs, outputs, decided, last)
+        if self.principals is not None and asked:
+            tables = [one for one in scores if one is not None]
+            alike = len(tables) == len(scores) and len({one.shape[1] for one in tables}) == 1
+            whole = np.concatenate(tables) if alike else None
+            self._events(self.principals.add(principals, np.concatenate(asked), whole))
+
+    def _told(
+        self, call: Call, tensors: Sequence[Tensor], rows: int, outputs: list[NDArray[np.float32]],
+        decided: list[NDArray[np.intp]],
+    ) -> NDArray[np.floating] | None:  # fmt: skip
+        """Take in the outputs of a call. Returns its scores (rows, classes), if it has such."""
+        if call.requested or not tensors:
+            return None  # another model's answer
+        output = scores_of(tensors, self._settings.scores)
+        classes = decisions(output) if output is not None else None
+        if output is not None and self._outputs is not None:
+            matrix = self._outputs.layout.matrix([output])
+            if matrix is not None and len(matrix):
+                kept = self._kept(len(matrix))
+                outputs.append(matrix if kept is None else matrix[kept])
+                if classes is not None and self._shares is not None:
+                    decided.append(classes if kept is None else classes[kept])
+        if classes is not None and self._memory is not None:
+            groups = groups_of(call, len(classes), self._settings.feedback.groups)
+            self._memory.put(call.identifier, call.principal.name, classes, groups)
+        if output is None or output.data.ndim != 2 or output.data.shape[1] < 2 or len(output.data) != rows:
+            return None
+        return output.data
+
+    def _kept(self, rows: int) -> NDArray[np.intp] | None:
+        most = self._settings.rows_per_call
+        if rows <= most:
+            return None
+        self.skipped_rows += rows - most
+        return np.linspace(0, rows - 1, most).astype(np.intp)
+
+    def _look(
+        self, inputs: list[NDArray[np.float32]], outputs: list[NDArray[np.float32]], decided: list[NDArray[np.intp]],
+        call: str,
+    ) -> None:  # fmt: skip
+        if self._inputs is not None and inputs:
+            rows = np.concatenate(inputs)
+            if len(rows):
+                alarm = self._inputs.add(rows)
+                moved = _words(self._inputs) if alarm is not None else ""
+                self._drifted("input-drift", alarm, len(rows), moved, call)
+        if self._outputs is not None and outputs:
+            rows = np.concatenate(outputs)
+            alarm = self._outputs.add(rows)
+            moved = _words(self._outputs) if alarm is not None else ""
+            if self._shares is not None and decided:
+                classes = np.concatenate(decided)
+                classes = classes[classes < len(self._reference.manifest.classes)] if self._reference else classes
+                evidence, row = self._shares.add(classes) if len(classes) else (0.0, 0)
+                if evidence > self._shares.limit:
+                    self._shares.clear()
+                    alarm = alarm or Alarm(row=row, test="shares", statistic=evidence, limit=self._shares.limit)
+                    moved = moved or "classes are decided for as often as they were no more"
+            self._drifted("output-drift", alarm, len(rows), moved, call)
+
+    def _drifted(self, rule: str, alarm: Alarm | None, rows: int, moved: str, call: str) -> None:
+        what = self._episodes[rule].update(alarm is not None, rows)
+        if what == "opened" and alarm is not None:
+            message = f"{alarm.test} at {alarm.statistic:.4g}, where {alarm.limit:.4g} is the limit: {moved}"
+            tell(self._services, rule, self._name, message, call=call)
+        elif what == "resolved":
+            tell(self._services, rule, self._name, "looks like the reference again", resolved=True)
+
+    def _events(self, events: list[Event]) -> None:
+        for one in events:
+            tell(self._services, one.rule, self._name, one.message, principal=one.principal, resolved=one.resolved)
+
+    def _labelled(self, change: Change, call: Call) -> None:
+        tell(self._services, change.rule, self._name, change.message, call=call.identifier, resolved=change.resolved)
+
+    async def flush(self) -> None:
+        """Give the accounts to the store that guards share."""
+        if self.principals is not None:
+            self._events(await self.principals.flush())
+
+    def snapshot(self) -> dict[str, Any]:
+        """How things stand, for people and for metrics."""
+        found: dict[str, Any] = {
+            "calls": self.calls, "rows": self.rows, "waiting": len(self._waiting),
+            "skipped_calls": self.skipped_calls, "skipped_rows": self.skipped_rows, "unread": self.unread,
+            "reference": self._reference.digest if self._reference else "",
+            "open": sorted(rule for rule, episode in self._episodes.items() if episode.open),
+        }  # fmt: skip
+        if self._inputs is not None:
+            found["inputs"] = self._inputs.report()
+        if self._outputs is not None:
+            found["outputs"] = self._outputs.report()
+        if self.principals is not None:
+            found["principals"] = self.principals.report()
+        if self.feedback is not None:
+            found["feedback"] = {**self.feedback.counts, **self.performance.report()}
+        return found
+
+    def save(self, path: str) -> None:
+        """Write what shall survive a restart. Raises `OSError`."""
+        state = _State(
+            reference=self._reference.digest if self._reference else "",
+            inputs=self._inputs.state() if self._inputs else [],
+            outputs=self._outputs.state() if self._outputs else [],
+            principals=self.principals.state() if self.principals else b"",
+        )
+        with replacing(path) as file:
+            file.write(msgspec.msgpack.encode(state))
+
+    def restore(self, path: str) -> None:
+        """Go on from what was saved. Raises `UsageError` for a file that is none."""
+        try:
+            state = msgspec.msgpack.decode(contents(path, _MOST_STATE), type=_State)
+            if self.principals is not None and state.principals:
+                self.principals.restore(state.principals)
+        except (msgspec.DecodeError, RecursionError, UsageError) as error:
+            raise UsageError(f"{path}: no state of a watch: {error}; take it away to begin anew") from None
+        if self._reference is not None and state.reference == self._reference.digest:
+            if self._inputs is not None:
+                self._inputs.restore(state.inputs)
+            if self._outputs is not None:
+                self._outputs.restore(state.outputs)
+
+
+class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    format: str = "garrison-watch"
+    reference: str
+    inputs: list[bytes]
+    outputs: list[bytes]
+    principals: bytes
+
+
+def _words(side: SideWatch) -> str:
+    parts = [
+        f"{one['feature']} (mean {one['mean']:+.2g} deviations, variance {one['variance']:.2g} of what it was)"
+        for one in side.moved()[:3]
+    ]
+    return "; ".join(parts)
