@@ -363,6 +363,18 @@ def _decisions() -> str:
     return "\n" + "".join(f"- [{title}]({name})\n" for name, title in titles if name != "index.md") + "\n"
 
 
+def _http_routes() -> str:
+    from garrison.serving.calls import Action
+    from garrison.serving.http.routes import ROUTES
+
+    text = "\n| Action | Requests |\n|---|---|\n"
+    for action in Action:
+        requests = [f"`{route.method} {route.pattern}`" for route in ROUTES if route.action is action]
+        if requests:
+            text += f"| {action} | {'<br>'.join(requests)} |\n"
+    return text + "\n"
+
+
 def _fields(path: str, name: str = "") -> Iterator[tuple[str, str, str, str]]:
     """Name, type, default and the docstring beneath it, of each field of a class or of each constant of a module."""
     tree: ast.Module | ast.ClassDef = ast.parse((ROOT / "src/garrison" / path).read_text())
@@ -405,6 +417,7 @@ GENERATORS: dict[str, Callable[[], str]] = {
     "threats": _threats,
     "decisions": _decisions,
     "alterations": _alterations,
+    "http-routes": _http_routes,
 }
 
 

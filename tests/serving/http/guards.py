@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -53,6 +53,7 @@ def gateway(
     records: Records | None = None,
     listen: Listen = _LISTEN,
     models: Sequence[str] = ("m",),
+    codecs: Mapping[str, Codec] | None = None,
     stages: Sequence[Stage] = (),
     **options: object,
 ) -> Gateway:
@@ -60,7 +61,7 @@ def gateway(
         raise AssertionError(f"{name} failed") from error
 
     guard = Guard({name: Model() for name in models}, lambda model: stages, records or Records(), failed)
-    return Gateway(guard, forward, codecs=CODECS, listen=listen, **options)  # type: ignore[arg-type]
+    return Gateway(guard, forward, codecs=CODECS if codecs is None else codecs, listen=listen, **options)  # type: ignore[arg-type]
 
 
 async def echo(call: Call) -> Answer:

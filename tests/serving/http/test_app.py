@@ -1,17 +1,19 @@
 """The guard as an ASGI application, and before one."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import uvicorn
 
 from garrison.serving.calls import Action, Answer, Call
 from garrison.serving.config.config import Listen
 from garrison.serving.http.app import GuardApp
 from garrison.serving.http.gateway import Current, Gateway
 from garrison.serving.http.middleware import forward_to
-from tests.serving.http.guards import Records, echo, gateway
+from tests.serving.http.guards import Records, echo, exchange, gateway
 
 
 def scope(method: str = "POST", path: str = "/v2/models/m/infer", **more: Any) -> dict[str, Any]:
@@ -223,3 +225,27 @@ def test_leaving_an_answer_in_parts_stops_the_application() -> None:
 
     asyncio.run(run())
     assert inner.ended == 1
+
+
+def test_under_a_server_that_others_wrote() -> None:
+    """Through real sockets: what uvicorn makes of a request is what the guard needs to know of it."""
+
+    async def run() -> bytes:
+        config = uvicorn.Config(
+            GuardApp(Current(gateway(echo))), port=0, log_level="critical", lifespan="on", ws="none", http="httptools"
+        )
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            serving = asyncio.create_task(server.serve([listening]))
+            while not server.started:
+                await asyncio.sleep(0.01)
+            head = b"POST /v2/models/%6d/infer?x=y HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n"
+            escaped = b"POST /v2/models/a%2fb/infer HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n"
+            port = listening.getsockname()[1]
+            answer = await exchange(port, head + b"\r\nabc" + escaped)
+            server.should_exit = True
+            await serving
+            return answer
+
+    answer = asyncio.run(run())
+    assert b"\r\n\r\nPOST /v2/models/m/infer abcHTTP/1.1 400 " in answer

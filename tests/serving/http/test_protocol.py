@@ -1,13 +1,17 @@
 """Clients of all kinds, through real sockets."""
 
 import asyncio
+import itertools
 import re
 import resource
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from garrison.serving.calls import Action, Answer, Call
 from garrison.serving.config.config import Listen
+from garrison.serving.http.protocol import ServerProtocol
 from garrison.serving.refusals import Reason, Refused
 from tests.serving.http.guards import Records, echo, exchange, gateway, serving
 
@@ -350,3 +354,89 @@ def test_what_fails_after_its_head_does_not_look_whole() -> None:
 
     answer = asyncio.run(run())
     assert not answer.endswith(b"0\r\n\r\n")
+
+
+WHOLE = (
+    INFER
+    + b"content-type: application/json\r\ncontent-length: 12\r\n\r\n"
+    + b"abc\r\n\r\nGET /"
+    + INFER
+    + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    + INFER
+    + CLOSE
+    + b"content-length: 0\r\n\r\n"
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sets(st.integers(1, len(WHOLE) - 1), max_size=12))
+def test_it_does_not_matter_where_requests_are_cut(cuts: set[int]) -> None:
+    """Fed to the protocol as pieces; what the network makes of them is no different."""
+    records = Records()
+    at = [0, *sorted(cuts), len(WHOLE)]
+    pieces = [WHOLE[start:end] for start, end in itertools.pairwise(at)]
+    answer = asyncio.run(fed(pieces, records))
+    assert statuses(answer) == [200, 200, 200]
+    assert [call.body for call, _, _ in records.lines] == [b"abc\r\n\r\nGET /", b"abc", b""]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=60),
+            st.sampled_from(
+                [INFER, b"\r\n", b"content-length: 3\r\n", b"transfer-encoding: chunked\r\n", b"\r\n\r\n", b"abc",
+                 b"0\r\n", b"connection: close\r\n", b"expect: 100-continue\r\n", b"x: ",
+                 b"GET /v2 HTTP/1.1\r\nhost: a\r\n\r\n"]
+            ),
+        ),
+        max_size=12,
+    )
+)  # fmt: skip
+def test_whatever_comes_is_answered_or_refused_and_recorded(pieces: list[bytes]) -> None:
+    records = Records()
+    answer = asyncio.run(fed(pieces, records))
+    final = [status for status in statuses(answer) if status != 100]
+    assert final == [status for _, status, _ in records.lines]
+    assert set(final) <= {200, 400, 404, 405, 408, 413, 415}
+
+
+async def fed(pieces: list[bytes], records: Records) -> bytes:
+    """What a connection answers to these pieces, without a network between."""
+
+    class Transport(asyncio.Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.written = b""
+            self.closed = False
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.written += bytes(data)
+
+        def is_closing(self) -> bool:
+            return self.closed
+
+        def close(self) -> None:
+            self.closed = True
+
+        abort = close
+
+        def can_write_eof(self) -> bool:
+            return False
+
+    async with serving(gateway(echo, records=records)) as server:
+        transport = Transport()
+        protocol = ServerProtocol(server)
+        protocol.connection_made(transport)
+        for piece in pieces:
+            if piece and not transport.closed:
+                protocol.data_received(piece)
+                await asyncio.sleep(0)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        protocol.connection_lost(None)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert server.buffered == 0
+        return transport.written

@@ -9,6 +9,7 @@ from garrison.serving.alerts.settings import Alerts
 from garrison.serving.authenticate.settings import Authenticate
 from garrison.serving.authorise.settings import Authorise
 from garrison.serving.config.paths import ConfigPath
+from garrison.serving.http.settings import Plain
 from garrison.serving.metrics.settings import Metrics
 from garrison.serving.observe.settings import Observe
 from garrison.serving.protect.settings import Protect
@@ -79,6 +80,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """One model that is served; what is not named is not served."""
 
     backend: str = "default"
+    plain: Plain | None = None
+    """For a model that speaks neither the Open Inference Protocol nor KServe's V1."""
     admit: Admit = Admit()
     schema: Schema = Schema()
     screen: Screen = Screen()

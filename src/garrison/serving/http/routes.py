@@ -71,6 +71,8 @@ class Router:
         self._by_length: dict[int, list[tuple[tuple[str | re.Match[str], ...], Route]]] = {}
         seen = set()
         for route in routes:
+            if not route.pattern.startswith("/"):
+                raise UsageError(f"{route.pattern!r} is no path: it begins with a slash")
             if (route.method, route.pattern) in seen:
                 raise UsageError(f"two routes are {route.method} {route.pattern}")
             seen.add((route.method, route.pattern))
