@@ -1,6 +1,7 @@
 """Which requests become calls, and who answers them."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -12,6 +13,7 @@ from garrison.serving.http.plain import served
 from garrison.serving.http.routes import Route
 from garrison.serving.http.settings import Plain
 from garrison.serving.refusals import Reason, Refused
+from garrison.serving.tensors.codecs import CODECS as REAL
 from tests.serving.http.guards import CODECS, echo, gateway
 
 
@@ -74,3 +76,73 @@ def test_paths_of_models_that_cannot_be(path: str) -> None:
     twice = [*routes, *routes] if path.startswith("/v2") else routes
     with pytest.raises(UsageError):
         gateway(echo, routes=twice, codecs=CODECS | codecs)
+
+
+def forwarded(path: str, body: bytes) -> bytes:
+    """The body that reaches the server. Raises `Refused`."""
+    seen = []
+
+    async def server(call: Call) -> Answer:
+        seen.append(call.body)
+        return Answer(200)
+
+    made = gateway(server)
+    call = begin(made, path)
+    call.body = body
+    answer = asyncio.run(_answered(made, call))
+    assert bool(seen) is (answer.status == 200)
+    if not seen:
+        raise Refused(Reason(json.loads(answer.body)["reason"]), "")
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "sent"),
+    [
+        ("/v2/repository/index", b"", b""),
+        ("/v2/repository/index", b'{ "ready" : true }', b'{"ready":true}'),
+        ("/v2/repository/models/m/load", b" {} ", b"{}"),
+        (
+            "/v2/repository/models/m/unload",
+            b'{"parameters": {"unload_dependents": true}}',
+            b'{"parameters":{"unload_dependents":true}}',
+        ),
+        ("/v2/logging", b'{"log_info": false}', b'{"log_info":false}'),
+        ("/v2/trace/setting", b'{"trace_level": ["TIMESTAMPS"]}', b'{"trace_level":["TIMESTAMPS"]}'),
+        ("/v2/repository/index", b'{"ready": 1, "ready": true}', b'{"ready":true}'),
+    ],
+)
+def test_servers_are_told_what_was_read(path: str, body: bytes, sent: bytes) -> None:
+    assert forwarded(path, body) == sent
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "reason"),
+    [
+        ("/v2/repository/models/m/load", b'{"parameters": {"config": "{}"}}', Reason.FORBIDDEN),
+        ("/v2/repository/models/m/load", b'{"parameters": {"file:1/model.py": "cHJpbnQ="}}', Reason.FORBIDDEN),
+        ("/v2/repository/models/m/unload", b'{"parameters": {"unload_dependents": {"a": 1}}}', Reason.FORBIDDEN),
+        ("/v2/repository/index", b'{"ready": [{}]}', Reason.FORBIDDEN),
+        ("/v2/logging", b'{"log_file": "/etc/cron.d/x"}', Reason.FORBIDDEN),
+        ("/v2/trace/setting", b'{"trace_file": "/etc/cron.d/x"}', Reason.FORBIDDEN),
+        ("/v2/repository/index", b"[]", Reason.MALFORMED),
+        ("/v2/repository/index", b"{", Reason.MALFORMED),
+        ("/v2/repository/index", b"\xff", Reason.MALFORMED),
+        ("/v2/repository/index", b'{"a":' * 100_000, Reason.MALFORMED),
+        ("/v2/systemsharedmemory/unregister", b'{"all": true}', Reason.FORBIDDEN),
+    ],
+)
+def test_no_request_makes_a_server_run_or_write_what_it_names(path: str, body: bytes, reason: Reason) -> None:
+    with pytest.raises(Refused) as refused:
+        forwarded(path, body)
+    assert refused.value.reason is reason
+
+
+def test_inputs_are_read_even_if_no_stage_looks() -> None:
+    async def server(call: Call) -> Answer:
+        raise AssertionError
+
+    made = gateway(server, codecs=REAL)
+    call = begin(made, "/v2/models/m/infer")
+    call.body = b"not at all"
+    assert asyncio.run(_answered(made, call)).status == 400

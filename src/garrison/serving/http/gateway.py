@@ -7,6 +7,7 @@ from garrison.serving.calls import Action, Answer, Call, Codec, Forward, Peer
 from garrison.serving.config.config import Listen
 from garrison.serving.guard import Guard
 from garrison.serving.http import headers as header_lines
+from garrison.serving.http.members import rewritten
 from garrison.serving.http.routes import ROUTES, Route, Router, Unlisted
 from garrison.serving.refusals import Reason, Refused
 
@@ -42,7 +43,11 @@ class Gateway:
         for route in routes:
             if route.codec not in self._codecs:
                 raise UsageError(f"no codec is called {route.codec!r}; there are: {', '.join(sorted(codecs))}")
-        self._match = Router(route for route in (*ROUTES, *routes) if self._served(route)).match
+        served = [route for route in (*ROUTES, *routes) if self._served(route)]
+        self._match = Router(served).match
+        self._members: dict[str, frozenset[str]] = {}
+        for route in served:
+            self._members[route.operation] = self._members.get(route.operation, frozenset()).union(route.body)
 
     def _served(self, route: Route) -> bool:
         return route.codec in self._codecs and (route.answered == "server" or route.operation in self._handlers)
@@ -79,7 +84,15 @@ class Gateway:
 
     def answer(self, call: Call) -> Awaitable[Answer]:
         """The answer to a call that has its body; refusals included, and all of them on record."""
-        return self._guard.answer(call, self._handlers.get(call.operation, self._forward))
+        return self._guard.answer(call, self._handlers.get(call.operation, self._ask))
+
+    def _ask(self, call: Call) -> Awaitable[Answer]:
+        # Nothing that was not understood leaves, whether or not a stage has looked at it: reading writes it anew.
+        if call.codec is not None:
+            call.tensors()
+        elif call.body:
+            call.body = rewritten(call.body, self._members[call.operation])
+        return self._forward(call)
 
     async def refuse(self, refused: Refused, call: Call) -> Answer:
         """The answer to what is refused before it is a whole call: recorded, and seen by no stage."""

@@ -32,6 +32,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     action: Action
     codec: str = ""
     """Which codec reads its bodies; empty for bodies that hold no tensors."""
+    body: tuple[str, ...] = ()
+    """Members that the JSON of a body without a codec may have, those of a table within it after a dot. What makes a
+    server run, read or write what a caller names (a model's files, the file of a log) is in no list."""
     model: str = ""
     """The model that is asked where the path does not name one."""
     stream: bool = False
