@@ -72,6 +72,7 @@ def test_outputs_are_read_as_they_were_written(outputs: list[Tensor], raw: bool)
     codec = InferCodec()
     call = call_of(b"")
     before = ModelInferResponse(model_name="m", outputs=[{"name": "y", "datatype": "INT64", "shape": [1]}])
+    before.parameters["unseen"].string_param = "0.123"
     if raw:
         before.raw_output_contents.append(bytes(8))
     else:
@@ -79,6 +80,7 @@ def test_outputs_are_read_as_they_were_written(outputs: list[Tensor], raw: bool)
     answer = Answer(200, before.SerializeToString())
     codec.write(call, answer, tuple(outputs))
     written = ModelInferResponse.FromString(answer.body)
+    assert not written.parameters
     only_raw = any(one.datatype == "FP16" for one in outputs)
     assert bool(written.raw_output_contents) == (raw or only_raw)
     assert all(map(the_same, codec.outputs(call, answer), outputs))
@@ -101,6 +103,17 @@ def test_inputs_are_read_in_both_forms_and_go_on_as_they_were_read(tensor: Tenso
     again = call_of(call.body)
     assert the_same(again.tensors()[0], read)
     assert again.body == call.body
+
+
+def test_stages_see_parameters_and_wanted_outputs() -> None:
+    message = ModelInferRequest(model_name="m", id="7", outputs=[{"name": "y"}])
+    message.parameters["callback"].string_param = "http://x"
+    message.outputs[0].parameters["class_count"].int64_param = 3
+    message.inputs.add(name="x", datatype="FP32", shape=[0]).parameters["weight"].double_param = 0.5
+    call = call_of(message.SerializeToString())
+    (tensor,) = call.tensors()
+    assert (call.name, call.parameters, tensor.parameters) == ("7", {"callback": "http://x"}, {"weight": 0.5})
+    assert [(one.name, one.parameters) for one in call.wanted] == [("y", {"class_count": 3})]
 
 
 X = {"name": "x", "datatype": "FP32", "shape": [2]}

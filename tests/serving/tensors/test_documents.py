@@ -46,14 +46,37 @@ def test_what_is_no_array_is_refused(body: Any) -> None:
     assert refused.value.reason is Reason.MALFORMED
 
 
+def test_what_stands_beside_the_inputs_is_a_parameter() -> None:
+    call = called(V1Codec(), {"instances": [1], "parameters": {"callback": "http://x"}, "signature_name": "raw"})
+    call.tensors()
+    assert call.parameters == {"callback": "http://x", "signature_name": "raw"}
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"parameters": {"a": {"url": "x"}}}, {"parameters": [1]}, {"parameters": None}, {"signature_name": {"a": 1}},
+        {"parameters": {str(n): 1 for n in range(65)}}, {"parameters": {"a": "x" * 5000}},
+    ],
+)  # fmt: skip
+def test_nothing_nested_stands_beside_the_inputs(beside: dict[str, Any]) -> None:
+    with pytest.raises(Refused):
+        called(V1Codec(), {"instances": [1], **beside}).tensors()
+    if "parameters" in beside:
+        with pytest.raises(Refused):
+            called(GenerateCodec(), {"text_input": "a", **beside}).tensors()
+    with pytest.raises(Refused):
+        called(GenerateCodec(), {"text_input": "a", "id": {"url": "x"}}).tensors()
+
+
 def test_predictions_are_read_and_replaced() -> None:
     codec = V1Codec()
     call = called(codec, {"instances": [[1]]})
-    answer = Answer(200, b'{"predictions": [[0.1, 0.9]], "model": "m"}')
+    answer = Answer(200, b'{"predictions": [[0.1, 0.9]], "outputs": [[0.123, 0.877]], "model": "m"}')
     (tensor,) = answer.tensors(call)
     answer.replace(call, (Tensor("predictions", "FP64", (1, 2), np.array([[0.0, 1.0]]), {}),))
     assert tensor.data.tolist() == [[0.1, 0.9]]
-    assert json.loads(answer.body) == {"predictions": [[0.0, 1.0]], "model": "m"}
+    assert json.loads(answer.body) == {"predictions": [[0.0, 1.0]]}
 
 
 def test_what_is_generated_from_is_text() -> None:
@@ -63,7 +86,11 @@ def test_what_is_generated_from_is_text() -> None:
         "text_input", [b"hello"], {"temperature": 0.5}, "9",
     )  # fmt: skip
     answer = Answer(200, b'{"model_name": "m", "text_output": "hi"}')
-    assert [one.data.tolist() for one in answer.tensors(call)] == [[b"hi"]]
+    (tensor,) = answer.tensors(call)
+    assert tensor.data.tolist() == [b"hi"]
+    answer.body = b'{"model_name": "m", "text_output": "hi", "logits": {"hi": 0.3}}'
+    answer.replace(call, (tensor,))
+    assert json.loads(answer.body) == {"model_name": "m", "text_output": "hi"}
 
 
 POINTED = PointedCodec({"features": "/data/features"}, {"scores": "/result/0/scores"})
@@ -73,10 +100,10 @@ def test_pointers_tell_where_tensors_are() -> None:
     call = called(POINTED, {"data": {"features": [1, 2]}})
     (tensor,) = call.tensors()
     assert (tensor.name, tensor.data.tolist()) == ("features", [1, 2])
-    answer = Answer(200, b'{"result": [{"scores": [0.2, 0.8], "n": 1}]}')
+    answer = Answer(200, b'{"result": [{"scores": [0.2, 0.8], "n": 1}, 7], "raw": [0.2, 0.8]}')
     assert answer.tensors(call)[0].data.tolist() == [0.2, 0.8]
     answer.replace(call, (Tensor("scores", "FP64", (2,), np.array([0.0, 1.0]), {}),))
-    assert json.loads(answer.body) == {"result": [{"scores": [0.0, 1.0], "n": 1}]}
+    assert json.loads(answer.body) == {"result": [{"scores": [0.0, 1.0]}, None]}
 
 
 @pytest.mark.parametrize(

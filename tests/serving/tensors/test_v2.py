@@ -225,7 +225,7 @@ def answer(body: dict[str, Any]) -> Answer:
     return Answer(200, json.dumps(body).encode(), [(b"content-type", b"application/json")])
 
 
-def test_outputs_are_read_and_replaced_and_the_rest_stays() -> None:
+def test_outputs_are_read_and_replaced_and_nothing_unseen_stays() -> None:
     output = {
         "name": "scores",
         "datatype": "FP64",
@@ -233,13 +233,15 @@ def test_outputs_are_read_and_replaced_and_the_rest_stays() -> None:
         "data": [[0.25, 0.75]],
         "parameters": {"content_type": "np"},
     }
-    given = answer({"model_name": "m", "id": "7", "outputs": [output]})
+    unseen = {"parameters": {"raw": "0.123"}, "scores": [0.25, 0.75]}
+    given = answer({"model_name": "m", "model_version": "1", "id": "7", "outputs": [output], **unseen})
     call = called(request())
     (tensor,) = given.tensors(call)
     assert tensor.data.tolist() == [[0.25, 0.75]]
     given.replace(call, (Tensor("scores", "FP64", (1, 2), np.array([[0.3, 0.8]]), tensor.parameters),))
     document = json.loads(given.body)
-    assert (document["model_name"], document["id"]) == ("m", "7")
+    assert document.keys() == {"model_name", "model_version", "id", "outputs"}
+    assert (document["model_name"], document["model_version"], document["id"]) == ("m", "1", "7")
     assert document["outputs"][0]["data"] == [0.3, 0.8]
     assert document["outputs"][0]["parameters"] == {"content_type": "np"}
 
@@ -261,6 +263,21 @@ def test_binary_outputs_are_replaced_by_binary_outputs(tensor: Tensor) -> None:
     assert given.body[length:] == part
     again = Answer(200, given.body, given.headers)
     np.testing.assert_array_equal(again.tensors(call)[0].data, tensor.data)
+
+
+def test_an_output_stays_in_the_form_that_it_came_in() -> None:
+    entries: list[dict[str, Any]] = [
+        {"name": "a", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}},
+        {"name": "b", "datatype": "FP32", "shape": [1], "data": [2]},
+    ]
+    head = json.dumps({"model_name": "m", "outputs": entries}).encode()
+    part = np.float32(1).tobytes()
+    given = Answer(200, head + part, [(b"inference-header-content-length", b"%d" % len(head))])
+    call = called(request())
+    given.replace(call, given.tensors(call))
+    length = int(dict(given.headers)[b"inference-header-content-length"])
+    assert given.body[length:] == part
+    assert json.loads(given.body[:length])["outputs"][1]["data"] == [2]
 
 
 @pytest.mark.parametrize(

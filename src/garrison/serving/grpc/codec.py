@@ -80,6 +80,7 @@ class InferCodec:
         raw = bool(message.raw_output_contents) or not message.outputs
         del message.outputs[:]
         del message.raw_output_contents[:]
+        message.ClearField("parameters")  # nobody has looked at what else the server says
         raw = raw or any(tensor.datatype not in _CONTENTS for tensor in outputs)
         for tensor in outputs:
             output = message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)

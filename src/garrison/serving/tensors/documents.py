@@ -19,6 +19,10 @@ from garrison.serving.tensors.tensor import Tensor
 
 _DEEPEST = 32
 _MOST_DIMENSIONS = 16
+_MOST_PARAMETERS = 64
+_MOST_TEXT = 4096
+_ORIGIN = ("id", "model_name", "model_version")
+"""What tells where an answer of the extension for generating is from."""
 
 
 class V1Codec:
@@ -33,6 +37,12 @@ class V1Codec:
         (name,) = present
         if unknown := document.keys() - {name, "signature_name", "parameters"}:
             raise _malformed(f"the body has {sorted(unknown)[0][:64]!a}, which no request of V1 has")
+        call.parameters = _parameters(document)
+        if "signature_name" in document:
+            # It chooses what is asked as a parameter does, and is let through by the same list.
+            call.parameters = _parameters(
+                {"parameters": {**call.parameters, "signature_name": document["signature_name"]}}
+            )
         return (_tensor(name, document[name]),)
 
     def outputs(self, call: Call, answer: Answer) -> tuple[Tensor, ...]:
@@ -41,10 +51,7 @@ class V1Codec:
         return (_output(name, document[name]),) if name else ()
 
     def write(self, call: Call, answer: Answer, outputs: tuple[Tensor, ...]) -> None:
-        document = _answered(answer)
-        for tensor in outputs:
-            document[tensor.name] = _nested(tensor)
-        answer.body = msgspec.json.encode(document)
+        _answer(answer, {tensor.name: _nested(tensor) for tensor in outputs})
 
 
 class GenerateCodec:
@@ -54,13 +61,11 @@ class GenerateCodec:
 
     def read(self, call: Call) -> tuple[Tensor, ...]:
         document = _document(call)
-        parameters = document.get("parameters", {})
-        if not isinstance(parameters, dict) or not all(
-            isinstance(value, bool | int | float | str) for value in parameters.values()
-        ):
-            raise _malformed("parameters are a table of names and plain values")
-        call.parameters = parameters
-        call.name = str(document.get("id", ""))[:1024]
+        call.parameters = _parameters(document)
+        name = document.get("id", "")
+        if not isinstance(name, str) or len(name) > _MOST_TEXT:
+            raise _malformed("the id of a request is a short text")
+        call.name = name
         return tuple(
             _tensor(name, value if isinstance(value, list) else [value])
             for name, value in document.items()
@@ -77,10 +82,11 @@ class GenerateCodec:
 
     def write(self, call: Call, answer: Answer, outputs: tuple[Tensor, ...]) -> None:
         document = _answered(answer)
+        found: dict[str, Any] = {name: document[name] for name in _ORIGIN if isinstance(document.get(name), str)}
         for tensor in outputs:
             values = _nested(tensor)
-            document[tensor.name] = values if isinstance(document.get(tensor.name), list) else values[0]
-        answer.body = msgspec.json.encode(document)
+            found[tensor.name] = values if isinstance(document.get(tensor.name), list) else values[0]
+        _answer(answer, found)
 
 
 class PointedCodec:
@@ -121,7 +127,7 @@ class PointedCodec:
             values = _nested(tensor)
             key = int(last) if isinstance(holder, list) else last
             holder[key] = values if isinstance(holder[key], list) else values[0]
-        answer.body = msgspec.json.encode(document)
+        _answer(answer, _pruned(document, [self._outputs[tensor.name] for tensor in outputs]))
 
 
 def _document(call: Call) -> dict[str, Any]:
@@ -143,6 +149,19 @@ def _document(call: Call) -> dict[str, Any]:
     headers.pop("inference-header-content-length", None)
     call.headers = headers
     return document
+
+
+def _parameters(document: dict[str, Any]) -> dict[str, bool | int | float | str]:
+    parameters = document.get("parameters", {})
+    if not isinstance(parameters, dict) or not all(
+        isinstance(value, bool | int | float | str) for value in parameters.values()
+    ):
+        raise _malformed("parameters are a table of names and plain values")
+    if len(parameters) > _MOST_PARAMETERS or any(
+        isinstance(value, str) and len(value) > _MOST_TEXT for value in parameters.values()
+    ):
+        raise _malformed("there are too many parameters, or too long ones")
+    return parameters
 
 
 class _Twice(ValueError):
@@ -228,6 +247,23 @@ def _answered(answer: Answer) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise Refused(Reason.BACKEND, "the model server's answer cannot be read")
     return document
+
+
+def _answer(answer: Answer, document: Any) -> None:
+    """Nothing but outputs, and what tells where they are from: nobody has looked at what else the server says."""
+    answer.body = msgspec.json.encode(document)
+
+
+def _pruned(value: Any, pointers: list[tuple[str, ...]]) -> Any:
+    """What the pointers lead to, in its place; elements of lists that none leads to are null."""
+    if () in pointers:
+        return value
+    further: dict[str, list[tuple[str, ...]]] = {}
+    for pointer in pointers:
+        further.setdefault(pointer[0], []).append(pointer[1:])
+    if isinstance(value, list):
+        return [_pruned(one, further[str(at)]) if str(at) in further else None for at, one in enumerate(value)]
+    return {name: _pruned(one, further[name]) for name, one in value.items() if name in further}
 
 
 def _nested(tensor: Tensor) -> Any:

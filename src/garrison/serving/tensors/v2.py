@@ -63,6 +63,9 @@ class _AnswerOutput(msgspec.Struct):
 
 class _Response(msgspec.Struct):
     outputs: Annotated[list[_AnswerOutput], msgspec.Meta(max_length=256)]
+    model_name: str = ""
+    model_version: str | None = None
+    id: str | None = None
 
 
 _REQUEST = msgspec.json.Decoder(_Request)
@@ -105,27 +108,34 @@ class V2Codec:
             raise Refused(Reason.BACKEND, "the model server's answer cannot be read") from None
 
     def write(self, call: Call, answer: Answer, outputs: tuple[Tensor, ...]) -> None:
-        head, binary = _answer_parts(answer)
-        document = msgspec.json.decode(head)
+        """What else the server says beside its outputs is left out, as nobody has looked at it."""
+        head, _ = _answer_parts(answer)
+        response = _RESPONSE.decode(head)
+        binary = {one.name for one in response.outputs if "binary_data_size" in one.parameters}
         listed: list[dict[str, Any]] = []
         parts = []
         for tensor in outputs:
             entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
             parameters = {name: value for name, value in tensor.parameters.items() if name != "binary_data_size"}
-            if binary is None:
-                entry["data"] = numbers.write(tensor.data, tensor.datatype)
-            else:
+            if tensor.name in binary:
                 parts.append(to_bytes(tensor))
                 parameters["binary_data_size"] = len(parts[-1])
+            else:
+                entry["data"] = numbers.write(tensor.data, tensor.datatype)
             if parameters:
                 entry["parameters"] = parameters
             listed.append(entry)
-        document["outputs"] = listed
+        document: dict[str, Any] = {"model_name": response.model_name, "outputs": listed}
+        if response.model_version is not None:
+            document["model_version"] = response.model_version
+        if response.id is not None:
+            document["id"] = response.id
         written = _ENCODER.encode(document)
         answer.body = b"".join((written, *parts))
-        answer.headers = [pair for pair in answer.headers if pair[0] != _HEADER.encode()]
-        if binary is not None:
+        answer.headers = [pair for pair in answer.headers if pair[0] not in (_HEADER.encode(), b"content-type")]
+        if parts:
             answer.headers.append((_HEADER.encode(), b"%d" % len(written)))
+        answer.headers.append((b"content-type", b"application/octet-stream" if parts else b"application/json"))
 
     @staticmethod
     def _input(one: _Input, binary: "_Binary | None") -> Tensor:
