@@ -44,6 +44,8 @@ from garrison.serving.schema.addresses import address_in, allowed
         "http://x/a picture.png",
         "h\u00adttp://x",
         "phar://x.phar",
+        "http:evil.example",
+        "https:169.254.169.254",
     ],
 )
 def test_addresses(text: str) -> None:

@@ -69,6 +69,15 @@ def test_what_it_does_not_take_is_refused(tensors: tuple[Tensor, ...], reason: R
     assert refused.value.reason is reason
 
 
+@pytest.mark.parametrize("bits", [0x7F80, 0xFF80, 0x7FC0])
+def test_numbers_in_bf16_are_finite_as_others_are(bits: int) -> None:
+    stage = made(Input(name="x", datatype="BF16", shape=(-1,)))
+    stage.before(called(Tensor("x", "BF16", (2,), np.array([0x3F80, 0xFF7F], np.uint16), {})))
+    with pytest.raises(Refused) as refused:
+        stage.before(called(Tensor("x", "BF16", (2,), np.array([0x3F80, bits], np.uint16), {})))
+    assert refused.value.reason is Reason.UNACCEPTABLE
+
+
 def test_no_rows_are_no_reason_to_refuse() -> None:
     made(PIXELS).before(called(Tensor("x", "FP32", (0, 4), np.empty((0, 4), np.float32), {})))
 

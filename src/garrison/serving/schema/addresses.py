@@ -15,6 +15,7 @@ _SCHEME = re.compile(r"(?:url:)*([a-z][a-z0-9+.-]{1,30}):")
 _OPAQUE = frozenset(
     {"data", "file", "javascript", "jar", "netdoc", "phar", "view-source", "blob", "about", "mailto", "tel"}
     | {"local_file"}
+    | {"http", "https", "ftp", "ws", "wss"}
 )
 """Schemes that need no slashes."""
 _LONGEST = 1 << 16

@@ -15,6 +15,9 @@ from garrison.serving.schema.settings import Bound, Input
 from garrison.serving.tensors.datatypes import DTYPES
 from garrison.serving.tensors.tensor import Tensor
 
+_EXPONENT = 0x7F80
+"""Of BF16; all of its bits are set in what is not finite."""
+
 
 class InputCheck:
     """Holds tensors to what an input must be."""
@@ -28,8 +31,8 @@ class InputCheck:
         self.wanted = wanted
         self._shape = wanted.shape
         self._exact = -1 not in wanted.shape
-        self._floats = wanted.datatype.startswith("FP")
-        self._finite = finite and self._floats
+        self._finite = finite and wanted.datatype.startswith("FP")
+        self._finite_bits = finite and wanted.datatype == "BF16"
         texts = wanted.datatype == "BYTES"
         numeric = wanted.datatype not in ("BYTES", "BOOL", "BF16")
         if (wanted.low is not None or wanted.high is not None) and not numeric:
@@ -57,6 +60,8 @@ class InputCheck:
         if not data.size:
             return
         if self._finite and not np.isfinite(data).all():
+            raise self._refused("has numbers that are not finite")
+        if self._finite_bits and ((data & _EXPONENT) == _EXPONENT).any():
             raise self._refused("has numbers that are not finite")
         if self._low is not None and not (data >= self._low).all():
             raise self._refused("has numbers below what it takes")
