@@ -41,8 +41,7 @@ def top(soft: Floats, count: int) -> Floats:
 
 def labels(soft: Floats) -> Floats:
     """One at the decision (..., classes)."""
-    found = np.zeros_like(soft)
-    np.put_along_axis(found, soft.argmax(-1, keepdims=True), 1.0, -1)
+    found: Floats = (np.arange(soft.shape[-1]) == soft.argmax(-1)[..., None]).astype(np.float64)
     return found
 
 
@@ -53,12 +52,11 @@ def noised(soft: Floats, noise: Floats) -> Floats:
 
 def deciding(soft: Floats, answer: Floats) -> Floats:
     """The answer (..., classes), with a nudge where it would decide otherwise."""
-    decision = soft.argmax(-1, keepdims=True)
-    lost = answer.argmax(-1, keepdims=True) != decision
+    decision = soft.argmax(-1)
+    lost = answer.argmax(-1) != decision
     if lost.any():
         answer = answer.copy()
-        mine = np.take_along_axis(answer, decision, -1)
-        np.put_along_axis(answer, decision, np.where(lost, answer.max(-1, keepdims=True) + _TINY, mine), -1)
+        answer[(*np.nonzero(lost), decision[lost])] = answer[lost].max(-1) + _TINY
     return answer
 
 

@@ -1,7 +1,7 @@
 """Noise that nobody averages away by asking again: it is a function of the question and of a key.
 
 Each row is a question of its own, so that other company in a batch brings no other noise. How a number is written
-(its datatype, the sign of zero, digits beyond the fourth) brings none either.
+(its datatype, the sign of zero) brings none either, and digits beyond the fourth rarely do.
 """
 
 import hashlib

@@ -70,11 +70,12 @@ class Protection:
         if classes and values.ndim > 1 and not -values.ndim <= rule.axis < values.ndim:
             raise ValueError("there is no such axis")
         if classes and values.ndim > 1 and values.shape[rule.axis] > 1:
-            moved = np.moveaxis(values, rule.axis, -1)
-            answer, decides = self._of_classes(moved, inputs), True
-            held = np.moveaxis(_narrow(answer, tensor.datatype, decides), -1, rule.axis)
+            last = rule.axis in (-1, values.ndim - 1)
+            answer = self._of_classes(values if last else np.moveaxis(values, rule.axis, -1), inputs)
+            held = _narrow(answer, tensor.datatype, decides=True)
+            held = held if last else np.moveaxis(held, -1, rule.axis)
         else:
-            held = _narrow(self._of_each(values, inputs), tensor.datatype, False)
+            held = _narrow(self._of_each(values, inputs), tensor.datatype, decides=False)
         # What came as whole numbers, in a protocol without datatypes, need not stay so.
         datatype = tensor.datatype if tensor.datatype in _FLOATS else "FP64"
         return Tensor(tensor.name, datatype, tensor.shape, held, {})
@@ -132,19 +133,25 @@ def _wide(tensor: Tensor) -> Floats:
     return data.astype(np.float64)
 
 
-def _narrow(answer: Floats, datatype: str, decides: bool) -> NDArray[Any]:
+def _narrow(answer: Floats, datatype: str, *, decides: bool) -> NDArray[Any]:
     """Scores in the datatype of their output; a decision (along the last axis) outlives its precision."""
     if datatype == "BF16":
         bits = answer.astype(np.float32).view(np.uint32)
         held: NDArray[Any] = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
-        above, order = held + np.uint16(1), held  # the bits of positive numbers are in the order of the numbers
     else:
         held = answer.astype(DTYPES[datatype] if datatype in _FLOATS else np.float64)
-        above, order = np.nextafter(held, np.array(np.inf, held.dtype)), held
     if decides and held.dtype != np.float64:
-        decision = answer.argmax(-1, keepdims=True)
-        lost = order.argmax(-1, keepdims=True) != decision
+        decision = answer.argmax(-1)
+        lost = held.argmax(-1) != decision
         if lost.any():
-            mine = np.take_along_axis(held, decision, -1)
-            np.put_along_axis(held, decision, np.where(lost, above.max(-1, keepdims=True), mine), -1)
+            above = _above(held)
+            held[(*np.nonzero(lost), decision[lost])] = above[lost].max(-1)
     return held
+
+
+def _above(held: NDArray[Any]) -> NDArray[Any]:
+    """The next numbers."""
+    if held.dtype == np.uint16:
+        return held + np.uint16(1)  # the bits of positive numbers are in the order of the numbers
+    found: NDArray[Any] = np.nextafter(held, np.array(np.inf, held.dtype))
+    return found
