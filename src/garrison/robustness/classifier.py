@@ -48,7 +48,8 @@ class Classifier:
         if self.watch is not None:
             self.watch()
         self.asked += len(inputs)
-        scores = self.forward(inputs)
+        # A model that works in place would alter what attacks go on with, and what it decides would be of other inputs.
+        scores = self.forward(inputs.clone())
         if self.differentiable and inputs.requires_grad and torch.is_grad_enabled() and not scores.requires_grad:
             # What autograd loses on its way through the model, behind an argmax or a comparison, is a gradient of zero.
             scores = scores + 0 * inputs.flatten(1).sum(1, keepdim=True)
