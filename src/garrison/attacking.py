@@ -15,6 +15,7 @@ from garrison.robustness.evaluation.measuring import measure
 from garrison.robustness.evaluation.request import Request
 from garrison.robustness.inputs.alignment import aligned
 from garrison.robustness.inputs.checking import check, check_data
+from garrison.sources.connections import masked
 from garrison.targets import Opened, open_model
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def attack_endpoint(
     data have not all of them. The other arguments are those of `garrison.robustness.endpoints.endpoint.endpoint`.
 
     Raises `UsageError` for what cannot be asked, and `EndpointError` for an endpoint that gives no answers from the
-    start. Where it stops answering later, the card says so.
+    start. Where it stops answering later, the card says so. No card has what in an address may be a secret.
     """
     import numpy as np
     import torch
@@ -146,7 +147,7 @@ def attack_endpoint(
         request,
         described=described,
         notes=data.notes,
-        command=command,
+        command=[masked(word) if word.startswith(ADDRESSES) else word for word in command],
         progress=progress,
         partial=partial,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from garrison.cli.main import main
 from garrison.core.robustness_card import Card
-from tests.robustness.endpoints.server import Server, serving
+from tests.robustness.endpoints.server import Server, serving, status
 
 
 @pytest.fixture
@@ -48,6 +48,21 @@ def test_an_endpoint_is_attacked_through_its_scores(address: str) -> None:
     assert found.evasion[0].robust_accuracy.value < 1
     assert [row.attack for row in found.evasion[0].attacks] == ["square"]
     assert any("apgd" in one.what for one in found.omitted)
+
+
+def test_a_key_in_the_address_is_shown_nowhere(
+    address: str, server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address += "?key=opensesame%21&b=1"
+    monkeypatch.setattr("sys.argv", ["garrison", "attack", address])
+    assert attack(address, "--card", "card.json", "--html", "card.html", "--journal", "asked.journal") == 0
+    server.faults = [lambda handler: status(400, f"no {handler.path}, opensesame!")(handler)]
+    assert attack(address) == 3
+    shown = "".join(capsys.readouterr())
+    assert "no /v2/models/model/infer" in shown
+    for text in (shown, *(Path(name).read_text() for name in ("card.json", "card.html", "asked.journal"))):
+        assert "opensesame" not in text
+    assert "/v2/models/model" in " ".join(card().command)
 
 
 def test_a_spent_budget_is_told_and_keeps_no_bound(address: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.requests.append((self.path, dict(self.headers), document))
         if self.server.faults and self.server.faults.pop(0)(self):
             return
-        if self.path.endswith("/infer"):
+        if self.path.partition("?")[0].endswith("/infer"):
             tensor = document["inputs"][0]
             inputs = np.array(tensor["data"]).reshape(tensor["shape"])
             answer = self.server.scores(inputs)

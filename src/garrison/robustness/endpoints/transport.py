@@ -20,6 +20,8 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 30.0
 """In seconds; a server that asks for more by `Retry-After` is asked again after this."""
 _EXCERPT = 200
+_KEY = 4
+"""Letters from which on what a query holds may be a key."""
 
 
 class EndpointError(GarrisonError):
@@ -68,7 +70,10 @@ class Host:
         self._shown = f"{parts.scheme}://{parts.netloc}"
         self._headers = {"User-Agent": user_agent(), "Accept": "application/json", "Accept-Encoding": "identity"}
         self._headers |= headers
-        self._secrets = tuple(secret for secret in secrets if secret)
+        # A server may say again what it was asked, as it was written or as it was meant.
+        values = [pair.partition("=")[2] for pair in parts.query.split("&") if len(pair.partition("=")[2]) >= _KEY]
+        secrets += (*values, *map(urllib.parse.unquote_plus, values))
+        self._secrets = tuple(sorted({secret for secret in secrets if secret}, key=len, reverse=True))
         self._patience = patience
         self._connection: http.client.HTTPConnection | None = None
 
