@@ -16,7 +16,7 @@ from garrison.robustness.evaluation.request import Request
 from garrison.robustness.inputs.alignment import aligned
 from garrison.robustness.inputs.checking import check, check_data
 from garrison.sources.connections import masked
-from garrison.targets import Opened, open_model
+from garrison.targets import Opened, bounds, open_model
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -88,8 +88,8 @@ def attack_endpoint(
     request: Request | None = None,
     *,
     classes: int | None = None,
-    low: float = 0.0,
-    high: float = 1.0,
+    low: float | None = None,
+    high: float | None = None,
     outputs: "Outputs | Literal['auto']" = "auto",
     output: str = "",
     headers: Mapping[str, str] | None = None,
@@ -103,7 +103,8 @@ def attack_endpoint(
 
     It is asked about at most `queries` inputs, in all runs with the same `journal` together. A run that was stopped
     goes on where it ended if it is repeated with its journal and its seed. `classes` is how many it has, where the
-    data have not all of them. The other arguments are those of `garrison.robustness.endpoints.endpoint.endpoint`.
+    data have not all of them. `low` and `high` are as of `garrison.targets.open_model`. The other arguments are those
+    of `garrison.robustness.endpoints.endpoint.endpoint`.
 
     Raises `UsageError` for what cannot be asked, and `EndpointError` for an endpoint that gives no answers from the
     start. Where it stops answering later, the card says so. No card has what in an address may be a secret.
@@ -118,14 +119,15 @@ def attack_endpoint(
     if not isinstance(data.inputs, np.ndarray):
         raise UsageError("endpoints of texts are not attacked yet; images and tables are")
     # Whether data and bounds fit is looked at before anything is asked: each question counts.
-    known = Classifier(torch.zeros_like, classes or len(data.classes) or int(data.labels.max()) + 1, low, high)
+    least, most = bounds(data, low, high)
+    known = Classifier(torch.zeros_like, classes or len(data.classes) or int(data.labels.max()) + 1, least, most)
     check_data(known, data)
     classifier = endpoint(
         address if address.startswith(ADDRESSES) else template.read(address),
         data.inputs[:_FIRST],
         classes=known.classes,
-        low=low,
-        high=high,
+        low=least,
+        high=most,
         outputs=None if outputs == "auto" else outputs,
         output=output,
         names=(),

@@ -88,7 +88,7 @@ def open_model(
         model, format, digest = loaded.model, loaded.format, loaded.sha256
     if architecture:
         model = _with_weights(architecture, model)
-    least, most = _bounds(data, low, high)
+    least, most = bounds(data, low, high)
     wanted = Wanted(classes, least, most, outputs, place, data, os.path.basename(name))
     try:
         built = build(model, wanted)
@@ -136,9 +136,10 @@ def _loaded(name: str, policy: Policy | None, trust: "Trust | None") -> Loaded:
         raise UsageError(f"{name}: it cannot be loaded: {type(error).__name__}: {first_line(error)}") from error
 
 
-def _bounds(
+def bounds(
     data: Data | None, low: float | Tensor | None, high: float | Tensor | None
 ) -> tuple[float | Tensor, float | Tensor]:
+    """What attacks may make of inputs, at least and at most: what is given, else what the data say."""
     ends: tuple[float | Tensor, float | Tensor] = 0.0, 1.0
     if data is not None and data.kind == "table" and isinstance(data.inputs, np.ndarray):
         ends = torch.from_numpy(data.inputs.min(0)), torch.from_numpy(data.inputs.max(0))

@@ -55,7 +55,10 @@ def test_a_key_in_the_address_is_shown_nowhere(
 ) -> None:
     address += "?key=opensesame%21&b=1"
     monkeypatch.setattr("sys.argv", ["garrison", "attack", address])
-    assert attack(address, "--card", "card.json", "--html", "card.html", "--journal", "asked.journal") == 0
+    assert (
+        attack(address, "--card", "card.json", "--html", "card.html", "--journal", "asked.journal", "--queries", "60")
+        == 0
+    )
     server.faults = [lambda handler: status(400, f"no {handler.path}, opensesame!")(handler)]
     assert attack(address) == 3
     shown = "".join(capsys.readouterr())
@@ -63,6 +66,16 @@ def test_a_key_in_the_address_is_shown_nowhere(
     for text in (shown, *(Path(name).read_text() for name in ("card.json", "card.html", "asked.journal"))):
         assert "opensesame" not in text
     assert "/v2/models/model" in " ".join(card().command)
+
+
+def test_a_table_is_attacked_within_what_each_of_its_columns_has(address: str, server: Server) -> None:
+    random = np.random.default_rng(1)
+    inputs = (random.random((60, 4)) * [1, 10, 100, 1000] - 5).astype(np.float32)
+    np.savez("test.npz", x=inputs, y=np.asarray(server.scores(inputs)).argmax(1))
+    assert attack(address, "--card", "card.json") == 0
+    sent = [row for _, _, document in server.requests for row in np.reshape(document["inputs"][0]["data"], (-1, 4))]
+    assert (np.array(sent) >= inputs.min(0) - 1e-3).all()
+    assert (np.array(sent) <= inputs.max(0) + 1e-3).all()
 
 
 def test_a_spent_budget_is_told_and_keeps_no_bound(address: str, capsys: pytest.CaptureFixture[str]) -> None:
