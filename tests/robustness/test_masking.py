@@ -54,7 +54,6 @@ FAULTS = {
     "softmax": (lambda network, x: network(x).softmax(1), "logits"),
     "noise": (noisy, "randomness"),
     "rounding": (lambda network, x: network((x * 8).round() / 8), "zero-gradients"),
-    "saturated": (lambda network, x: network(x) * 1e4, "zero-gradients"),
     "shattered": (lambda network, x: network(x + 0.01 * torch.sin(x * 5e4)), "loss-increases"),
     "constant": (lambda network, x: network(torch.zeros_like(x)), "constant-outputs"),
     "one class": (lambda network, x: network(x) * 1e-3 + torch.eye(10)[4], "constant-outputs"),
@@ -78,13 +77,23 @@ def test_labels_off_by_one_are_found(shift: int, digits_classifier: Classifier, 
     assert f"{-shift:+d} added to every label" in found.seen
 
 
-def test_saturated_and_shattered_gradients_are_told_apart(
+def test_a_model_that_is_very_sure_has_gradients_and_a_shattered_one_has_none(
     digits_network: nn.Module, inputs: Tensor, labels: Tensor
 ) -> None:
     saturated = planted(lambda network, x: network(x) * 1e4, digits_network)
     rounded = planted(lambda network, x: network((x * 8).round() / 8), digits_network)
-    assert "DLR" in masking.check_zero_gradients(saturated, inputs, labels).advice
+    assert masking.check_zero_gradients(saturated, inputs, labels).verdict == "passed"
     assert "substitute" in masking.check_zero_gradients(rounded, inputs, labels).advice
+
+
+def test_repeated_inputs_are_doubted() -> None:
+    once = torch.rand((40, 3), generator=torch.Generator().manual_seed(0))
+    twice, mostly = torch.cat([once, once[:20]]), once[:10].repeat(4, 1)
+    assert masking.check_distinct(once, images=True).verdict == "passed"
+    found = masking.check_distinct(twice, images=True)
+    assert (found.verdict, found.seen) == ("failed", "40 distinct of 60 inputs")
+    assert masking.check_distinct(twice, images=False).verdict == "unknown"
+    assert masking.check_distinct(mostly, images=False).verdict == "failed"
 
 
 def test_probabilities_that_say_so_pass_unless_they_are_rounded(digits_network: nn.Module, inputs: Tensor) -> None:

@@ -127,7 +127,10 @@ def check_randomness(classifier: Classifier, inputs: Tensor) -> Check:
 
 
 def check_zero_gradients(classifier: Classifier, inputs: Tensor, labels: Tensor) -> Check:
-    """For how many inputs the gradient of the loss is zero or no number, among those that are classified correctly."""
+    """For how many inputs the gradient of the margin is zero or no number, among those that are classified correctly.
+
+    The cross-entropy's is rounded to zero where a model is very sure; losses of the margin see through that.
+    """
     if not classifier.differentiable:
         return _no_gradients("zero-gradients")
     free = inputs.detach().clone().requires_grad_()
@@ -139,18 +142,13 @@ def check_zero_gradients(classifier: Classifier, inputs: Tensor, labels: Tensor)
     useless = _useless(losses, free)[right]
     blind = _useless(margin(scores, labels), free)[right]
     share, blind_share = _share(useless), _share(blind)
-    advice = (
-        "the model itself gives no gradient: attack with a substitute for what has none "
-        "(garrison.robustness.attacks.adaptive.behind), and with black-box attacks"
-        if blind_share >= NOTABLE
-        else "the cross-entropy is rounded to zero where the model is sure: attack with a loss of the logits (DLR)"
-    )
     return _judged(
         "zero-gradients",
-        share < NOTABLE,
-        f"{share:.1%} of {int(right.sum())} inputs have no gradient of the cross-entropy, "
-        f"{blind_share:.1%} none of the margin either",
-        advice,
+        blind_share < NOTABLE,
+        f"{blind_share:.1%} of {int(right.sum())} inputs have no gradient of the margin, "
+        f"{share:.1%} none of the cross-entropy",
+        "the model itself gives no gradient: attack with a substitute for what has none "
+        "(garrison.robustness.attacks.adaptive.behind), and with black-box attacks",
     )
 
 
@@ -188,6 +186,25 @@ def check_loss_increases(classifier: Classifier, inputs: Tensor, labels: Tensor,
 
 
 _SMALL_STEP = 1e-3
+
+
+def check_distinct(inputs: Tensor, *, images: bool) -> Check:
+    """Whether inputs (n, ...) are different ones: of an input that is there twice, an interval learns once only.
+
+    Rows of a table may be alike by nature: only `images` that repeat fail at once, of rows half must.
+    """
+    distinct = len(torch.unique(inputs.flatten(1), dim=0)) if len(inputs) else 0
+    share = 1 - distinct / max(1, len(inputs))
+    alike = share >= NOTABLE
+    return _judged(
+        "distinct-inputs",
+        None if alike and not images and share < _MOSTLY else not alike,
+        f"{distinct} distinct of {len(inputs)} inputs",
+        "remove repeated inputs: intervals are narrower than what was seen allows",
+    )
+
+
+_MOSTLY = 0.5
 
 
 def check_single_step(single: Outcome, iterated: Outcome) -> Check:

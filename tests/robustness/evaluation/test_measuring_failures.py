@@ -118,6 +118,14 @@ def test_an_accuracy_that_time_cut_short_is_of_what_was_asked(
     assert asked(digits_network, digits).data.used == 256
 
 
+def test_inputs_that_are_there_twice_are_said(digits: Digits, digits_network: nn.Module) -> None:
+    data = images(digits)
+    repeated = dataclasses.replace(data, inputs=data.inputs[:10].repeat(4, 0), labels=data.labels[:10].repeat(4))
+    request = Request(budgets=LINF, effort="quick", samples=20, parts=parts(["evasion"]))
+    card = measure(of_module(digits_network, 10), repeated, request, described=MODEL)
+    assert "distinct-inputs" in {check.name for check in card.checks if check.verdict == "failed"}
+
+
 def test_a_budget_that_is_given_twice_is_one(digits: Digits, digits_network: nn.Module) -> None:
     card = asked(digits_network, digits, budgets=(parsed("linf:8/255"), parsed("linf:0.03137255")), samples=2)
     assert len(card.evasion) == 1

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from garrison.core.errors import GarrisonError, first_line
 from garrison.core.robustness_card import Card, Check, Model, rate
+from garrison.robustness import masking
 from garrison.robustness.classifier import Classifier
 from garrison.robustness.data import Data
 from garrison.robustness.evaluation import stages
@@ -55,6 +56,8 @@ def measure(
     working = _begun(classifier, data, request, clock, described, model)
     working.notes += notes
     working.command = tuple(command)
+    if len(working.inputs):
+        working.add("checks", [masking.check_distinct(working.inputs, images=data.kind == "image")])
 
     def so_far() -> None:
         if partial is not None:
