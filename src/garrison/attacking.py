@@ -107,14 +107,16 @@ def attack_endpoint(
     of `garrison.robustness.endpoints.endpoint.endpoint`.
 
     Raises `UsageError` for what cannot be asked, and `EndpointError` for an endpoint that gives no answers from the
-    start. Where it stops answering later, the card says so. No card has what in an address may be a secret.
+    start. Where it stops answering later, the card is not complete and says so. What may be a secret in an address is
+    on no card.
     """
+    import msgspec.structs
     import numpy as np
     import torch
 
     from garrison.robustness.classifier import Classifier
     from garrison.robustness.endpoints import template
-    from garrison.robustness.endpoints.endpoint import endpoint
+    from garrison.robustness.endpoints.endpoint import Endpoint, endpoint
 
     if not isinstance(data.inputs, np.ndarray):
         raise UsageError("endpoints of texts are not attacked yet; images and tables are")
@@ -143,7 +145,7 @@ def attack_endpoint(
         access="labels" if classifier.outputs == "labels" else "scores",
         outputs=classifier.outputs,
     )
-    return measure(
+    card = measure(
         classifier,
         data,
         request,
@@ -153,6 +155,11 @@ def attack_endpoint(
         progress=progress,
         partial=partial,
     )
+    failure = classifier.forward.failure if isinstance(classifier.forward, Endpoint) else ""
+    if not failure:
+        return card
+    note = f"the endpoint did not answer all that it was asked: {failure}"
+    return msgspec.structs.replace(card, complete=False, notes=(*card.notes, note))
 
 
 def _attack_texts(

@@ -107,6 +107,20 @@ def test_wrong_use_is_one_line(
     assert says in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("answers", [2, 6])
+def test_an_endpoint_that_dies_on_the_way_leaves_what_was_found(
+    address: str, server: Server, capsys: pytest.CaptureFixture[str], answers: int
+) -> None:
+    server.faults = [lambda handler: False] * answers + [status(500, "no model")] * 500
+    assert attack(address, "--samples", "40", "--card", "card.json") == 3
+    assert "not complete: the endpoint did not answer" in capsys.readouterr().err
+    found = card()
+    assert not found.complete
+    assert "no model" in found.notes[-1]
+    assert found.clean_accuracy.of == (32 if answers == 2 else 40)
+    assert len(found.evasion) == (answers > 2)
+
+
 def test_an_endpoint_that_is_not_there_is_one_line(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert attack("http://127.0.0.1:9/v2/models/model") == 3
     assert capsys.readouterr().err.count("\n") == 1

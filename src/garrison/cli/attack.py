@@ -276,10 +276,17 @@ def run(arguments: "argparse.Namespace") -> int:
         _show(card, judged, found, arguments)
     if interrupted:
         return exits.INTERRUPTED
+    if not card.complete:
+        print(f"garrison: the card is not complete: {printable(_unfinished(card))}", file=sys.stderr)
     kept = all(one.answer == "kept" for one in judged)
     if not kept or not found.decision.allowed:
         return exits.DENIED
     return exits.PASSED if card.complete else exits.FAILED
+
+
+def _unfinished(card: "Card") -> str:
+    """Why the card is not complete, as far as it says so."""
+    return card.notes[-1] if card.model.format == "endpoint" and card.notes else "the model failed on the way"
 
 
 def _attacked(

@@ -13,7 +13,7 @@ from garrison.robustness.classifier import Classifier, Outputs, QueriesSpent
 from garrison.robustness.endpoints.answers import checked, kind, numbers
 from garrison.robustness.endpoints.journal import Journal, Row, digest
 from garrison.robustness.endpoints.template import Template, Templated
-from garrison.robustness.endpoints.transport import Host, Patience
+from garrison.robustness.endpoints.transport import EndpointError, EndpointGone, Host, Patience
 from garrison.robustness.endpoints.wire import Wire, wire
 from garrison.sources.connections import masked
 
@@ -29,6 +29,9 @@ class Endpoint:
     ) -> None:
         """Raises `UsageError` for a journal that cannot be used."""
         self.outputs: Outputs = "logits"
+        self.failure = ""
+        """Why it gave no answer, the last time that it gave none."""
+        self._gone = False
         self._host = host
         self._wire = protocol
         self._classes = classes
@@ -80,12 +83,18 @@ class Endpoint:
         self._end()
 
     def _sent(self, inputs: NDArray[np.float32], keys: Sequence[str]) -> list[Row]:
+        if self._gone:
+            raise EndpointError(self.failure)
         body = self._wire.body(inputs)
         self._asked += len(inputs)
         if self._journal:
             self._journal.asking(len(inputs))
-        document = self._host.post(self._wire.target, body)
-        values = numbers(self._wire.rows(document, len(inputs)), len(inputs), self._names)
+        try:
+            document = self._host.post(self._wire.target, body)
+            values = numbers(self._wire.rows(document, len(inputs)), len(inputs), self._names)
+        except EndpointError as error:
+            self.failure, self._gone = str(error), isinstance(error, EndpointGone)
+            raise
         rows = [tuple(row) for row in values.tolist()]
         if self._journal:
             self._journal.answered(keys, rows)

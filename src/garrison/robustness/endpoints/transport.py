@@ -28,6 +28,10 @@ class EndpointError(GarrisonError):
     """An endpoint did not give what it was asked for."""
 
 
+class EndpointGone(EndpointError):
+    """An endpoint does not answer at all any more, for all the patience that there was."""
+
+
 @dataclass(frozen=True)
 class Patience:
     """How long to wait, and for how much."""
@@ -111,7 +115,7 @@ class Host:
                 why = f"{self._shown} does not answer: {said(error)}"
                 never = isinstance(error, ConnectionRefusedError) and not self._heard  # nobody is there, or not yet
                 if never or isinstance(error, (socket.gaierror, ssl.SSLError)):
-                    raise EndpointError(why) from None
+                    raise EndpointGone(why) from None
             else:
                 self._heard = True
                 where = f"{self._shown}{_path(target)}"
@@ -126,7 +130,7 @@ class Host:
                 wait = max(pause, _asked_pause(headers.get("retry-after", "")))
             wait = min(wait, _LONGEST_PAUSE)
             if time.monotonic() + wait >= until:
-                raise EndpointError(why)
+                raise EndpointGone(why)
             time.sleep(wait)
             pause *= 2
 

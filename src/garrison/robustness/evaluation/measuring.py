@@ -16,7 +16,7 @@ from torch import Tensor
 from garrison.core.errors import GarrisonError, first_line
 from garrison.core.robustness_card import Card, Check, Model, rate
 from garrison.robustness import masking
-from garrison.robustness.classifier import Classifier
+from garrison.robustness.classifier import Classifier, QueriesSpent
 from garrison.robustness.data import Data
 from garrison.robustness.evaluation import stages
 from garrison.robustness.evaluation.clock import Clock, Progress, TimeIsOver
@@ -29,6 +29,8 @@ from garrison.robustness.inputs.checking import of_decisions
 _CLEAN = 10_000
 """Inputs that the accuracy is measured on, at most; where questions are counted, only those that are attacked."""
 _BATCH = 256
+_COUNTED_BATCH = 32
+"""Where questions are counted, so that little is lost when answers end."""
 
 
 def measure(
@@ -140,15 +142,23 @@ def _begun(
 
 
 def _decided(classifier: Classifier, data: Data, places: Tensor, clock: Clock) -> Tensor:
-    """Decisions on the inputs at these places, or on the first of them where time runs out; a batch is always asked."""
+    """Decisions on the inputs at these places, or on the first of them where time or the answers of an endpoint end.
+
+    Raises what the first batch does.
+    """
     assert isinstance(data.inputs, np.ndarray)
     found = []
-    for start in range(0, len(places), _BATCH):
-        some = places[start : start + _BATCH].numpy()
+    size = _COUNTED_BATCH if classifier.counted else _BATCH
+    for start in range(0, len(places), size):
+        some = places[start : start + size].numpy()
         try:
             asked = classifier if start else dataclasses.replace(classifier, watch=None)
             found.append(asked.labels(torch.from_numpy(data.inputs[some]).to(classifier.device)).cpu())
         except TimeIsOver:
+            break
+        except GarrisonError as error:
+            if not found or not classifier.counted or isinstance(error, QueriesSpent):
+                raise
             break
         clock.told(start / len(places))
     return torch.cat(found)
