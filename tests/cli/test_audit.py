@@ -145,7 +145,7 @@ def test_show_for_people(folder: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "call3  alice  infer  digits  422  refused: unacceptable  guard-failure flagged" in said.out
     assert "incident    high  drift  inputs drift  digits" in said.out
     assert "\x1b" not in said.out and "\r" not in said.out and len(said.out.splitlines()) == 10
-    assert said.err.startswith("1 lines could not be read")
+    assert said.err.startswith("could not be read: 1 of the lines")
 
 
 def sample(folder: Path, body: bytes) -> str:

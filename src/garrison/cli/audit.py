@@ -142,7 +142,7 @@ def _show(arguments: "argparse.Namespace") -> int:
             else:
                 terminal.say(f"{n:>9}  {_moment(entry.time)}  {_line(entry)}")
     if unread:
-        print(f"{unread:,} lines could not be read; `garrison audit verify` says where", file=sys.stderr)
+        print(f"could not be read: {unread:,} of the lines; `garrison audit verify` says where", file=sys.stderr)
     return exits.PASSED
 
 

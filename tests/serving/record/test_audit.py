@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -252,11 +253,20 @@ def test_checkpoints_come_while_the_guard_idles(tmp_path: Path, monkeypatch: pyt
 def test_settings_that_cannot_be(
     settings: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import msgspec
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "short").write_bytes(b"abc")
     known = {name.replace("_", "-"): value for name, value in settings.items()}
     config = Config(record=msgspec.convert({"directory": "log"} | known, Record))
     with pytest.raises(UsageError, match=said):
         Audit(config, SERVICES)
+
+
+def test_a_reload_changes_what_concerns_calls_and_refuses_the_rest(tmp_path: Path) -> None:
+    log, config = audit(tmp_path)
+    opens = msgspec.structs.replace(config, record=msgspec.structs.replace(config.record, on_failure="open"))
+    assert log.recorder(opens).on_failure == "open"
+    for name, value in (("directory", "elsewhere"), ("keep_days", 1.0), ("samples", Samples(most=1))):
+        other = msgspec.structs.replace(config, record=msgspec.structs.replace(config.record, **{name: value}))
+        with pytest.raises(UsageError, match=name.replace("_", "-")):
+            log.recorder(other)
+    asyncio.run(log.stop())

@@ -1,15 +1,23 @@
 """The log goes on after crashes, full disks and jumps of the clock; and not where somebody has changed it."""
 
 import errno
+import json
 import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from garrison.core.errors import UsageError
+from garrison.provenance.keys import KeySigner
 from garrison.serving.record import log as log_module
-from garrison.serving.record.log import AuditFailed
+from garrison.serving.record.log import AuditFailed, AuditLog
+from garrison.serving.record.settings import Record
 from garrison.serving.record.verification import Verdict, verify
 from tests.serving.record.logs import SIGNER, Clock, entry, lines, opened, segment, written
 
@@ -253,3 +261,109 @@ def test_nothing_stays_open_where_the_log_cannot_be_opened(tmp_path: Path) -> No
     with pytest.raises(UsageError), opened(tmp_path / "log"):
         pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_an_anchor_that_took_a_part_of_a_checkpoint_keeps_the_next(tmp_path: Path) -> None:
+    (tmp_path / "anchor").write_bytes(b'{"n":1,"prev')
+    with opened(tmp_path / "log", anchor=str(tmp_path / "anchor")) as log:
+        log.append(entry(1))
+    verdict = verify(str(tmp_path / "log"), [SIGNER.public_key], anchor=str(tmp_path / "anchor"))
+    assert (verdict.problem, verdict.anchored) == (None, 3)
+
+
+def test_an_anchor_that_fails_fails_no_record(tmp_path: Path, disk: dict[str, int]) -> None:
+    told: list[BaseException] = []
+    anchor = str(tmp_path / "anchor")
+    with opened(tmp_path / "log", anchor=anchor, failed=told.append, checkpoint_records=1) as log:
+        log.append(entry(0))
+        disk["left"] = sum(map(len, lines(tmp_path / "log")[1:])) + 20  # so much of the anchor's copy of the checkpoint
+        log.append(entry(1))
+        assert [str(error) for error in told] == ["[Errno 28] the anchor of the audit log took a part of a checkpoint"]
+        disk["left"] = 1 << 30
+        log.append(entry(2))
+    verdict = verify(str(tmp_path / "log"), [SIGNER.public_key], anchor=anchor)
+    assert (verdict.problem, verdict.anchored) == (None, 7)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
+def test_keys_on_elliptic_curves_sign_too(curve: type[ec.EllipticCurve], tmp_path: Path) -> None:
+    signer = KeySigner(ec.generate_private_key(curve()))
+    written(tmp_path / "log", signer=signer)
+    verdict = verify(str(tmp_path / "log"), [signer.public_key])
+    assert (verdict.problem, verdict.unsigned) == (None, 0)
+    assert checked(tmp_path / "log").problem is not None
+
+
+class Failing:
+    """A disk that takes so many bytes more, and may fail to flush."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.room, self.flushes = 1 << 30, True
+        write, sync = os.write, os.fdatasync
+
+        def limited(file: int, data: bytes) -> int:
+            if self.room <= 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            count = write(file, data[: self.room])
+            self.room -= count
+            return count
+
+        def flushed(file: int) -> None:
+            if not self.flushes:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            sync(file)
+
+        patch.setattr(log_module.os, "write", limited)  # type: ignore[attr-defined]
+        patch.setattr(log_module.os, "fdatasync", flushed)  # type: ignore[attr-defined]
+
+
+EVENTS = st.sampled_from(["append", "append", "append", "full", "unflushed", "later", "restart", "crash"])
+
+
+@settings(max_examples=60)
+@given(
+    events=st.lists(st.tuples(EVENTS, st.integers(0, 900)), max_size=25), durability=st.sampled_from(["system", "disk"])
+)
+def test_whatever_fails_the_log_verifies_and_holds_what_was_answered(
+    events: list[tuple[str, int]], durability: str
+) -> None:
+    answered: list[str] = []
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as place:
+        path, disk = Path(place) / "log", Failing(patch)
+
+        def start() -> AuditLog:
+            settings = Record(
+                directory=str(path),
+                durability=durability,
+                checkpoint_records=3,
+                segment_seconds=100.0,  # type: ignore[arg-type]
+            )
+            return AuditLog(settings, "guard-1", signer=SIGNER, wall=clock, monotonic=clock)
+
+        log = start()
+        for number, (event, size) in enumerate(events):
+            clock.now += 90 if event == "later" else 1
+            disk.room = size if event == "full" else 1 << 30
+            disk.flushes = event != "unflushed"
+            with suppress(OSError):
+                log.append(entry(number))
+                if durability == "disk":
+                    log.synced()
+                answered.append(f"call{number}")
+            disk.room, disk.flushes = 1 << 30, True
+            if event in ("restart", "crash"):
+                log.close()
+                if event == "crash":
+                    with open(sorted(path.glob("audit-*"))[-1], "ab") as file:
+                        file.write(b'{"n":' + b"x" * size)
+                log = start()
+        log.close()
+        verdict = checked(path)
+        assert verdict.problem is None and verdict.unsigned == 0
+        found = [
+            json.loads(line).get("id")
+            for file in sorted(path.glob("audit-*"))
+            for line in file.read_bytes().splitlines()
+        ]
+        assert [one for one in found if one] == answered

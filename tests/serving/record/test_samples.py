@@ -79,7 +79,8 @@ def test_so_many_and_no_more_until_old_ones_go(tmp_path: Path) -> None:
 
 def test_so_many_bytes(tmp_path: Path) -> None:
     samples = store(tmp_path, Clock(), most_bytes=8000)
-    assert samples.take(call(b"x" * 1000)) == "full"  # more than an eighth
+    assert samples.take(call(b"x" * 8000)) == "full"
+    assert samples.take(call(b"x" * (5 << 20))) == "large"
     taken = [samples.take(call(b"x" * 100)) for _ in range(20)]
     assert taken[0] != "full" and taken[-1] == "full"
     assert sum(os.path.getsize(path) for path in (tmp_path / "samples").iterdir()) <= 8000

@@ -3,6 +3,7 @@
 An anchor is a file of the log's own signed lines, one a line, in their order.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -17,15 +18,22 @@ _MEMBER = b'"log":"%b"'
 class Anchor:
     def __init__(self, path: str) -> None:
         """Raises `UsageError` for a file that cannot be written."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         try:
             self._file = os.open(path, flags, 0o600)
         except OSError as error:
             raise UsageError(f"{path}: the anchor of the audit log cannot be written: {error.strerror}") from None
 
+        size = os.fstat(self._file).st_size
+        self._torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+
     def put(self, line: bytes) -> None:
-        """Raises `OSError`."""
-        os.write(self._file, line + b"\n")
+        """Raises `OSError`; what is left of the line then is no line of the anchor's."""
+        data = b"\n" + line + b"\n" if self._torn else line + b"\n"
+        self._torn = True
+        if os.write(self._file, data) != len(data):
+            raise OSError(errno.ENOSPC, "the anchor of the audit log took a part of a checkpoint")
+        self._torn = False
 
     def close(self) -> None:
         os.close(self._file)

@@ -38,13 +38,17 @@ _KEY_BYTES = 16
 """The fewest of a key for digests."""
 
 
+_RELOADED = ("on_failure", "peers")
+"""What of the settings a reload may change."""
+
+
 def _nothing() -> None:
     return None
 
 
 class Audit:
-    """Opened with the first configuration; each makes a recorder of its own. Where the log lies, who signs it and how
-    durable it is stay as they were opened until the guard starts again."""
+    """Opened with the first configuration; each has a recorder of its own. What concerns the log itself stays as it was
+    opened until the guard starts again."""
 
     def __init__(
         self,
@@ -94,7 +98,14 @@ class Audit:
         )
 
     def recorder(self, config: Config) -> AuditRecorder:
-        """The recorder of the calls of one configuration."""
+        """The recorder of the calls of one configuration.
+
+        Raises `UsageError` for one that asks for another log than the one that is open.
+        """
+        check(config.record)
+        for name in self._settings.__struct_fields__:
+            if name not in _RELOADED and getattr(config.record, name) != getattr(self._settings, name):
+                raise UsageError(f"record.{name.replace('_', '-')}: changes only when the guard starts again")
         return AuditRecorder(
             self.log,
             config.record,

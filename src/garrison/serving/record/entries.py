@@ -113,7 +113,7 @@ class CallEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
     answer: str = ""
     """HMAC-SHA256 of the answer's body; absent for streams."""
     sample: str = ""
-    """The SHA-256 of the sealed sample `ID.json.age`; or `rate`, `full` or `failed` where none was kept."""
+    """The SHA-256 of the sealed sample `ID.json.age`; or `rate`, `large`, `full` or `failed` where none was kept."""
     duration: int
     """From the head of the request, in microseconds."""
     config: str

@@ -25,6 +25,8 @@ _DRAFT = ".sample.part"
 _DAY = 86400.0
 _MINUTE = 60.0
 _EXPIRE_EVERY = 3600.0
+_MOST_BODY = 4 << 20
+"""Bytes of a body: longer ones would hold up other calls while they are sealed."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class SampleStore:
         self._expire()
 
     def take(self, call: Call) -> str:
-        """The SHA-256 of the sealed file, in hexadecimal; or why there is none: `rate`, `full` or `failed`.
+        """The SHA-256 of the sealed file, in hexadecimal; or why there is none: `rate`, `large`, `full` or `failed`.
 
         From any thread.
         """
@@ -80,6 +82,8 @@ class SampleStore:
             return self._take(call)
 
     def _take(self, call: Call) -> str:
+        if len(call.body) > _MOST_BODY:
+            return "large"
         now = self._monotonic()
         if now - self._minute >= _MINUTE:
             self._minute, self._taken = now, 0
@@ -87,7 +91,7 @@ class SampleStore:
             return "rate"
         self._taken += 1
         settings = self._settings
-        most = min(settings.most_bytes // 8, settings.most_bytes - self._bytes)
+        most = settings.most_bytes - self._bytes
         if self._count >= settings.most or len(call.body) * 4 // 3 > most:
             return "full"
         sealed = self._sealed(call)

@@ -1,6 +1,7 @@
 """The directory of a log: its segments, and the lock of the one guard that writes them."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -77,14 +78,17 @@ def create(directory: str, number: int, first: bytes) -> int:
     try:
         data = first + b"\n"
         if os.write(made, data) != len(data):
-            raise OSError(28, os.strerror(28))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(made)
-        os.link(draft, os.path.join(directory, name(number)))  # fails where there is one already
+        place = os.path.join(directory, name(number))
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, f"{place}: is there already")
+        os.rename(draft, place)  # and no link, which not every file system has; the lock keeps others away
     except BaseException:
         os.close(made)
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
         raise
-    finally:
-        os.unlink(draft)
     return made
 
 

@@ -19,7 +19,7 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     most: Annotated[int, msgspec.Meta(ge=1)] = 10_000
     """How many are kept; when there are so many, no more are taken."""
     most_bytes: Annotated[int, msgspec.Meta(ge=1)] = 1 << 30
-    """How long they may be together; one may be an eighth of that."""
+    """How long they may be together; bodies above 4 MiB are not taken."""
     per_minute: Annotated[int, msgspec.Meta(ge=1, le=6000)] = 60
     keep_days: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     """After which they are deleted."""
