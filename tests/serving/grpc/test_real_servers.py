@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -71,15 +72,16 @@ def careful(call: Call) -> None:
 class Before:
     """A guard before a real server."""
 
-    def __init__(self, server: Server, records: Records) -> None:
+    def __init__(self, server: Server, records: Records, stage: Looking | None = None) -> None:
         self._server = server
+        self._stage = stage or Looking(careful)
         self._records = records
 
     async def __aenter__(self) -> str:
         def failed(name: str, error: BaseException) -> None:
             raise AssertionError(f"{name} failed") from error
 
-        guard = Guard({"digits": Model()}, lambda model: [Looking(careful)], self._records, failed)
+        guard = Guard({"digits": Model()}, lambda model: [self._stage], self._records, failed)
         self._forward = GrpcForward({"default": Backend(grpc=self._server.grpc)})
         self._guard = GrpcServer(Current(Gateway(guard, self._forward)), Listen(grpc="127.0.0.1:0"))
         await self._guard.start()
@@ -180,3 +182,34 @@ def test_the_client_of_triton_works_through_the_guard(triton: Server) -> None:
     assert [call.operation for call, _, _ in records.lines] == [
         "server-live", "model-ready", "model-metadata", "infer", "infer", "infer", "load", "infer",
     ]  # fmt: skip
+
+
+def test_the_bare_server_runs_a_strangers_python_and_not_through_the_guard(triton: Server, tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    source = (
+        f"open({str(proof)!r}, 'w').close()\nclass TritonPythonModel:\n    def execute(self, requests): return []\n"
+    )
+    tensor = {"data_type": "TYPE_FP32", "dims": [1]}
+    config = {"backend": "python", "input": [tensor | {"name": "x"}], "output": [tensor | {"name": "y"}]}
+    load = message("RepositoryModelLoadRequest")(model_name="evil")
+    load.parameters["config"].string_param = json.dumps(config)
+    load.parameters["file:1/model.py"].bytes_param = source.encode()
+    body = load.SerializeToString()
+    load.model_name = "digits"
+    known = load.SerializeToString()
+
+    async def run() -> None:
+        for stage in (Looking(careful), Looking(lambda call: None)):
+            guard = Before(triton, Records(), stage)
+            async with guard as address, grpc.aio.insecure_channel(address) as before:
+                for one in (body, known):
+                    code, _ = await failure(asked(before, one, method=LOAD))
+                    assert code in ("PERMISSION_DENIED", "NOT_FOUND")
+        assert not proof.exists()
+        async with grpc.aio.insecure_channel(triton.grpc) as direct:
+            await asked(direct, body, method=LOAD)
+            unload = message("RepositoryModelUnloadRequest")(model_name="evil")
+            await asked(direct, unload.SerializeToString(), method=UNLOAD)
+
+    asyncio.run(run())
+    assert proof.exists()

@@ -14,6 +14,7 @@ from garrison.serving.grpc.gateway import Gateway
 from garrison.serving.grpc.messages import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse, message
 from garrison.serving.grpc.methods import METHODS
 from garrison.serving.guard import Guard
+from garrison.serving.http.routes import ROUTES
 from garrison.serving.refusals import Reason, Refused
 from garrison.serving.tensors.tensor import Tensor
 from tests.serving.grpc.guards import INFER, SERVICE, Looking, ModelServer, Records, asked, before, failure, question
@@ -114,6 +115,13 @@ def test_no_method_goes_round_the_stages(path: str) -> None:
     assert records.told() == [(401, "unauthenticated")]
     assert records.lines[0][0].action is METHODS[path].action
     assert not backend.asked
+
+
+def test_what_is_asked_for_counts_as_the_same_over_rest() -> None:
+    over_rest = {route.operation: route.action for route in ROUTES}
+    for method in METHODS.values():
+        assert over_rest[method.operation] is method.action, method.path
+        assert bool(method.model) >= (method.action in (Action.INFER, Action.METADATA, Action.MANAGE)), method.path
 
 
 MALFORMED = {

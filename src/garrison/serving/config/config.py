@@ -28,6 +28,7 @@ class Listen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http: str = "127.0.0.1:8000"
     """Address and port; empty for none."""
     grpc: str = ""
+    """Address and port, or `unix:/path`; empty for none."""
     certificate: ConfigPath = ""
     """A PEM file with the chain; with `key` the guard speaks TLS only."""
     key: ConfigPath = ""
