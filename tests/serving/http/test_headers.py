@@ -96,6 +96,9 @@ def test_only_a_valid_trace_goes_on() -> None:
     assert f"traceparent: {TRACE}\r\n" in headers.to_server({"traceparent": TRACE}, "id")
     for invalid in ("", "00-" + "0" * 32 + "-b7ad6b7169203331-01", TRACE.upper(), TRACE + "-x", "ff" + TRACE[2:]):
         assert "traceparent" not in headers.to_server({"traceparent": invalid}, "id")
+    own = TRACE.replace("b7ad", "0000")
+    assert f"traceparent: {own}\r\n" in headers.to_server({"traceparent": TRACE}, "id", own)
+    assert TRACE not in headers.to_server({"traceparent": TRACE}, "id", own)
 
 
 def test_only_what_is_listed_comes_back() -> None:

@@ -117,6 +117,7 @@ def test_methods_that_a_path_does_not_have(method: bytes) -> None:
     answer = ask(INFER.replace(b"POST", method) + b"\r\n")
     assert statuses(answer) == [405]
     assert b"\r\nallow: POST\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n") is (method == b"HEAD")
 
 
 def test_connect_goes_nowhere() -> None:

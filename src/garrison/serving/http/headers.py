@@ -79,15 +79,21 @@ def length(headers: Mapping[str, str]) -> int | None:
     return int(declared)
 
 
-def to_server(headers: Mapping[str, str], identifier: str) -> str:
-    """The lines of the headers that a server is sent, those that concern the connection and the body aside."""
+def to_server(headers: Mapping[str, str], identifier: str, trace: str = "") -> str:
+    """The lines of the headers that a server is sent, those that concern the connection and the body aside.
+
+    `trace` is the guard's own `traceparent`; without one the caller's goes on, if it is valid.
+    """
     lines = f"x-request-id: {identifier}\r\n"
     for name in _TO_SERVER:
         value = headers.get(name)
         if value is not None:
             lines += f"{name}: {value}\r\n"
-    trace = headers.get("traceparent")
-    if trace is not None and _TRACE_PARENT.fullmatch(trace):
+    if not trace:
+        came = headers.get("traceparent")
+        if came is not None and _TRACE_PARENT.fullmatch(came):
+            trace = came
+    if trace:
         lines += f"traceparent: {trace}\r\n"
     return lines
 

@@ -38,7 +38,7 @@ class _Exchange:
 
     def _scope(self) -> dict[str, Any]:
         call = self._call
-        lines = to_server(call.headers, call.identifier).split("\r\n")[:-1]
+        lines = to_server(call.headers, call.identifier, call.trace).split("\r\n")[:-1]
         headers = [(name.encode(), value.encode()) for name, _, value in (line.partition(": ") for line in lines)]
         headers.append((b"host", b"localhost"))
         if call.method == "POST":

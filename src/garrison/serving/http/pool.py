@@ -68,7 +68,7 @@ class Pool:
         await asyncio.sleep(0)
 
     def _head(self, call: Call) -> bytes:
-        text = f"{call.method} {call.target}{self._host}{to_server(call.headers, call.identifier)}"
+        text = f"{call.method} {call.target}{self._host}{to_server(call.headers, call.identifier, call.trace)}"
         if call.method == "POST":
             text = f"{text}content-length: {len(call.body)}\r\n"
         return (text + "\r\n").encode("ascii")

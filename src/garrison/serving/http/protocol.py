@@ -332,7 +332,8 @@ class ServerProtocol(asyncio.Protocol):
         else:
             lines.append(framing)
             lines.append(b"\r\n")
-            lines.append(answer.body)
+            if call.method != "HEAD":
+                lines.append(answer.body)
         return b"".join(lines)
 
     async def _write_parts(
