@@ -1,5 +1,6 @@
 """What is watched of one model, behind a queue: calls only enqueue, and what it costs is paid by the batch."""
 
+import os
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -146,6 +147,7 @@ class ModelWatch:
                 continue
             kept = self._kept(len(found))
             if kept is not None:
+                self.skipped_rows += len(found) - len(kept)
                 found, table = found[kept], None if table is None else table[kept]
             rows += max(len(found), 1)
             self.rows += len(found)
@@ -188,7 +190,6 @@ class ModelWatch:
         most = self._settings.rows_per_call
         if rows <= most:
             return None
-        self.skipped_rows += rows - most
         return np.linspace(0, rows - 1, most).astype(np.intp)
 
     def _look(
@@ -262,6 +263,7 @@ class ModelWatch:
             principals=self.principals.state() if self.principals else b"",
         )
         with replacing(path) as file:
+            os.fchmod(file.fileno(), 0o600)  # it names principals, and holds the monitor's secret seed
             file.write(msgspec.msgpack.encode(state))
 
     def restore(self, path: str) -> None:

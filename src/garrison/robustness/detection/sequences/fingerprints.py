@@ -54,9 +54,12 @@ class Fingerprints:
         columns = np.ascontiguousarray(hashes.T)
         shared = np.zeros((count, memory), dtype=np.uint8)
         within = np.zeros((count, count), dtype=np.uint8)
+        same = np.empty((count, memory), dtype=bool)
+        same_bytes = same.view(np.uint8)  # numbers of one type are added faster than truths to numbers
         for known, new in zip(self.hashes, columns, strict=True):
-            shared += known == new[:, np.newaxis]
-            within += new == new[:, np.newaxis]
+            np.equal(known, new[:, np.newaxis], out=same)
+            shared += same_bytes
+            within += (new == new[:, np.newaxis]).view(np.uint8)
         places = (self.seen + np.arange(count)) % memory
         # A query finds in the place of one just before it what that one has put there.
         shared[:, places] = np.where(np.tri(count, k=-1, dtype=bool), within, shared[:, places])

@@ -1,4 +1,4 @@
-"""Fairness by counting: eight numbers a group say all rates there are."""
+"""Fairness by counting: four numbers a group say all rates there are."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -78,7 +78,7 @@ class Tally:
                 "false_positive_rate": (false_positive, false_positive + true_negative),
             }
             known = {rate: float(part / whole) for rate, (part, whole) in parts.items() if whole >= _FEWEST}
-            found[name] = GroupRates(count=int(counts.sum()), **known)
+            found[name] = GroupRates(count=int(counts.sum()), positive=true_positive + false_negative, **known)
         return found
 
     def _groups(self) -> list[tuple[str, NDArray[np.int64]]]:

@@ -21,6 +21,10 @@ _RECOVERY = 1000
 _RATES = ("selection_rate", "true_positive_rate", "false_positive_rate")
 
 
+_ERRORS = 2.0
+"""Standard errors of the baseline that are tolerated, too: what it does not know, no alarm can rest on."""
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Something that began, or is over."""
 
@@ -70,9 +74,9 @@ class Watch:
         self._accuracy_episode = Episode(_RECOVERY)
         self._bias_episodes = {name: Episode(_RECOVERY) for name in settings.groups}
         if performance is not None:
-            self._begin(performance.accuracy, performance.groups)
+            self._begin(performance.accuracy, performance.count, performance.groups)
 
-    def _begin(self, accuracy: float, groups: Mapping[str, dict[str, GroupRates]]) -> None:
+    def _begin(self, accuracy: float, count: int, groups: Mapping[str, dict[str, GroupRates]]) -> None:
         """Watch from now on, against this."""
         known = {name: rates for name, rates in groups.items() if name in self._tallies and rates}
         self._largest = {name: max(rates, key=lambda group: rates[group].count) for name, rates in known.items()}
@@ -82,13 +86,16 @@ class Watch:
             for group, rate in itertools.product(rates, _RATES):
                 ours, theirs = getattr(rates[group], rate), getattr(largest, rate)
                 if group != self._largest[name] and ours is not None and theirs is not None:
-                    pairs.append((name, group, rate, ours - theirs))
+                    error = (_variance(rates[group], rate) + _variance(largest, rate)) ** 0.5
+                    pairs.append((name, group, rate, ours - theirs, error))
         # Each difference is watched both ways, and so counts twice.
         run_length = self._settings.rows_per_false_alarm * (1 + 2 * len(pairs))
         self._accuracy = accuracy
-        self._errors = Betting(1 - accuracy + self._settings.tolerance, run_length)
-        for name, group, rate, difference in pairs:
-            self._differences[name, group, rate] = _Difference(difference, self._settings.tolerance, run_length)
+        error = (accuracy * (1 - accuracy) / count) ** 0.5
+        self._errors = Betting(1 - accuracy + self._settings.tolerance + _ERRORS * error, run_length)
+        for name, group, rate, difference, error in pairs:
+            tolerance = self._settings.tolerance + _ERRORS * error
+            self._differences[name, group, rate] = _Difference(difference, tolerance, run_length)
 
     def add(
         self, labels: NDArray[np.intp], decided: NDArray[np.intp], groups: Mapping[str, Sequence[str]]
@@ -122,7 +129,7 @@ class Watch:
             self._told(changes, self._bias_episodes[name].update(bool(moved), len(values)), "bias-shift", message)
         if self._errors is None and self._count >= self._settings.baseline_rows:
             found = {name: tally.baseline() for name, tally in self._tallies.items()}
-            self._begin(self._right / self._count, found)
+            self._begin(self._right / self._count, self._count, found)
         return changes
 
     def _compare(self, name: str, values: Sequence[str], truly: list[bool], said: list[bool]) -> str:
@@ -155,3 +162,11 @@ class Watch:
                 for name, tally in self._tallies.items()
             },
         }
+
+
+def _variance(rates: GroupRates, rate: str) -> float:
+    """Of a rate that was estimated. With a half added to both sides, since a rate of 0 or 1 is not known for sure."""
+    positive = rates.positive
+    count = {"selection_rate": rates.count, "true_positive_rate": positive}.get(rate, rates.count - positive)
+    share = (getattr(rates, rate) * count + 0.5) / (count + 1)
+    return float(share * (1 - share) / max(count, 1))

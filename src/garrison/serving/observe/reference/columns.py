@@ -84,6 +84,8 @@ def _rows(tensor: Tensor, block: Block, coded: list[tuple[int, dict[Any, float]]
             for row, text in enumerate(given[:, place]):
                 rows[row, place] = np.log1p(len(text)) if codes is None else codes.get(text, OTHER)
         return rows
+    if given.dtype == np.float32 and not coded:
+        return given
     with np.errstate(over="ignore", invalid="ignore"):
         rows = given.astype(np.float32)
     for place, codes in coded:

@@ -45,6 +45,8 @@ class GroupRates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Of one group, where all is well; `None` where there were too few rows to say."""
 
     count: Annotated[int, msgspec.Meta(ge=0)] = 0
+    positive: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Rows, and those among them that are positive."""
     selection_rate: Rate | None = None
     true_positive_rate: Rate | None = None
     false_positive_rate: Rate | None = None
