@@ -101,6 +101,14 @@ def test_unfit_labels_leave_the_call_waiting() -> None:
     assert guarded.feedback(labels(call.principal, call=call.identifier, labels=[1, 1])).status == 200
 
 
+def test_a_call_of_very_many_rows_waits_for_no_labels() -> None:
+    guarded = made(World())
+    call, answer = asked(natural(5000, 1))
+    guarded.after(call, answer)
+    with pytest.raises(Refused, match="no such call"):
+        guarded.feedback(labels(call.principal, call=call.identifier, labels=[0]))
+
+
 def test_memory_is_bounded_by_calls_and_rows() -> None:
     memory = Memory(10, 60.0, lambda: 0.0)
     for number in range(50):

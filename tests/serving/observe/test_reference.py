@@ -112,12 +112,16 @@ def test_rows_of_mixed_tensors_become_one_matrix() -> None:
     tensors = [tensor("colour", colours), tensor("text", texts), tensor("n", numbers), tensor("code", codes)]
     layout = Layout(blocks_of(tensors, frozenset({"code"})))
     assert [one.kind for one in layout.columns] == ["category", "length", "number", "number", "category"]
-    matrix = layout.matrix(list(reversed(tensors)))
-    assert matrix is not None
-    assert matrix[1].tolist() == pytest.approx([0, np.log1p(1), 2, 3, 1])
+    found = layout.matrix(list(reversed(tensors)))
+    assert found is not None
+    matrix, count = found
+    assert count == 40 and matrix[1].tolist() == pytest.approx([0, np.log1p(1), 2, 3, 1])
     colours[0], codes[1] = b"violet", 9
-    matrix = layout.matrix(tensors)
-    assert matrix is not None and matrix[0, 0] == -1 and matrix[1, 4] == -1
+    found = layout.matrix(tensors, most=14)
+    assert found is not None
+    matrix, count = found
+    assert (len(matrix), count) == (14, 40)  # every third one
+    assert matrix[0, 0] == -1 and matrix[:, 2].tolist() == [6.0 * number for number in range(14)]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_tensors_of_another_kind_have_no_rows(tensors: list[Any]) -> None:
 def test_a_single_row_may_come_without_its_axis() -> None:
     layout = Layout(blocks_of([tensor("x", np.zeros((5, 3)))]))
     found = layout.matrix([tensor("other name", np.arange(3))])
-    assert found is not None and found.tolist() == [[0, 1, 2]]
+    assert found is not None and found[0].tolist() == [[0, 1, 2]]
 
 
 def test_decisions_are_read_off_outputs() -> None:

@@ -112,6 +112,7 @@ def test_a_rush_is_sampled_and_what_is_skipped_is_counted(directory: Path) -> No
     guarded.after(*asked(natural(5000, 4)))
     guarded.watch.drain()
     assert guarded.snapshot()["skipped_rows"] == 5000 - 256
+    assert guarded.snapshot()["principals"][0]["fresh"] >= 990 + 5000 - 256
 
 
 def test_a_search_is_told_and_refused_for_a_time(directory: Path) -> None:

@@ -17,11 +17,12 @@ from garrison.serving.config.config import Model
 from garrison.serving.observe.drift.episodes import Episode
 from garrison.serving.observe.drift.shares import Shares
 from garrison.serving.observe.drift.side import Alarm, SideWatch
-from garrison.serving.observe.feedback.handler import Handler
+from garrison.serving.observe.feedback.handler import MOST_ROWS, Handler
 from garrison.serving.observe.feedback.memory import Memory
 from garrison.serving.observe.feedback.performance import Change, Watch
 from garrison.serving.observe.feedback.sources import groups_of
 from garrison.serving.observe.queries.principals import Event, Principals
+from garrison.serving.observe.reference.columns import evenly
 from garrison.serving.observe.reference.decisions import decisions, scores_of
 from garrison.serving.observe.reference.reference import Reference
 from garrison.serving.observe.reports import tell
@@ -139,29 +140,30 @@ class ModelWatch:
                 self.unread += 1
                 rows += 1
                 continue
-            found = self._inputs.layout.matrix(given) if self._inputs is not None else None
-            table = self._told(call, told, len(found) if found is not None else 0, outputs, decided)
-            if found is None:
+            most = self._settings.rows_per_call
+            read = self._inputs.layout.matrix(given, most) if self._inputs is not None else None
+            table = self._told(call, told, read[1] if read is not None else 0, outputs, decided)
+            if read is None:
                 self.unread += self._inputs is not None
                 rows += 1
                 continue
-            kept = self._kept(len(found))
-            if kept is not None:
-                self.skipped_rows += len(found) - len(kept)
-                found, table = found[kept], None if table is None else table[kept]
+            found, whole = read
             rows += max(len(found), 1)
             self.rows += len(found)
+            self.skipped_rows += whole - len(found)
             inputs.append(found)
             if self.principals is not None and len(found):
                 asked.append(found)
                 principals.extend([call.principal.name] * len(found))
                 scores.append(table)
+                if whole > len(found):
+                    self._events(self.principals.skipped(call.principal.name, whole - len(found)))
         self._look(inputs, outputs, decided, last)
         if self.principals is not None and asked:
             tables = [one for one in scores if one is not None]
             alike = len(tables) == len(scores) and len({one.shape[1] for one in tables}) == 1
-            whole = np.concatenate(tables) if alike else None
-            self._events(self.principals.add(principals, np.concatenate(asked), whole))
+            together = np.concatenate(tables) if alike else None
+            self._events(self.principals.add(principals, np.concatenate(asked), together))
 
     def _told(
         self, call: Call, tensors: Sequence[Tensor], rows: int, outputs: list[NDArray[np.float32]],
@@ -171,26 +173,22 @@ class ModelWatch:
         if call.requested or not tensors:
             return None  # another model's answer
         output = scores_of(tensors, self._settings.scores)
-        classes = decisions(output) if output is not None else None
-        if output is not None and self._outputs is not None:
-            matrix = self._outputs.layout.matrix([output])
-            if matrix is not None and len(matrix):
-                kept = self._kept(len(matrix))
-                outputs.append(matrix if kept is None else matrix[kept])
-                if classes is not None and self._shares is not None:
-                    decided.append(classes if kept is None else classes[kept])
-        if classes is not None and self._memory is not None:
+        if output is None:
+            return None
+        most = self._settings.rows_per_call
+        classes = decisions(output)
+        read = self._outputs.layout.matrix([output], most) if self._outputs is not None else None
+        kept = evenly(len(output.data) if output.data.ndim else 1, most)
+        if read is not None and read[1]:
+            outputs.append(read[0])
+            if classes is not None and self._shares is not None:
+                decided.append(classes if kept is None else classes[kept])
+        if classes is not None and self._memory is not None and len(classes) <= MOST_ROWS:
             groups = groups_of(call, len(classes), self._settings.feedback.groups)
             self._memory.put(call.identifier, call.principal.name, classes, groups)
-        if output is None or output.data.ndim != 2 or output.data.shape[1] < 2 or len(output.data) != rows:
+        if output.data.ndim != 2 or output.data.shape[1] < 2 or len(output.data) != rows:
             return None
-        return output.data
-
-    def _kept(self, rows: int) -> NDArray[np.intp] | None:
-        most = self._settings.rows_per_call
-        if rows <= most:
-            return None
-        return np.linspace(0, rows - 1, most).astype(np.intp)
+        return output.data if kept is None else output.data[kept]
 
     def _look(
         self, inputs: list[NDArray[np.float32]], outputs: list[NDArray[np.float32]], decided: list[NDArray[np.intp]],

@@ -18,7 +18,8 @@ from garrison.serving.observe.settings import Feedback
 from garrison.serving.refusals import Reason, Refused
 
 _MOST = 1 << 20
-_ROWS = 1 << 16
+MOST_ROWS = 4096
+"""Of a call whose labels are taken; one with more is not remembered."""
 
 Label = Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)]
 Value = str | int | float
@@ -26,7 +27,7 @@ Value = str | int | float
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     call: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-    labels: Annotated[list[Label], msgspec.Meta(min_length=1, max_length=_ROWS)]
+    labels: Annotated[list[Label], msgspec.Meta(min_length=1, max_length=MOST_ROWS)]
     groups: Annotated[dict[str, Value | list[Value]], msgspec.Meta(max_length=64)] = {}
 
 

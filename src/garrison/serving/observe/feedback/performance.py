@@ -36,8 +36,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 class _Difference:
     """One rate of one group beside that of the reference's largest group, row by row in pairs."""
 
-    def __init__(self, baseline: float, tolerance: float, run_length: float) -> None:
-        self.baseline = baseline
+    def __init__(self, group: str, baseline: float, tolerance: float, run_length: float) -> None:
+        self.group = group
         self._waiting: tuple[deque[float], deque[float]] = (deque(maxlen=_UNPAIRED), deque(maxlen=_UNPAIRED))
         # A difference from -1 to 1 is watched as a number from 0 to 1, for rising and for falling.
         self._rising = Betting((1 + baseline + tolerance) / 2, run_length)
@@ -69,7 +69,8 @@ class Watch:
         self.baseline = "reference" if performance is not None else "the first labelled rows"
         self._accuracy: float | None = None
         self._errors: Betting | None = None
-        self._differences: dict[tuple[str, str, str], _Difference] = {}
+        self._differences: dict[tuple[str, str], list[tuple[str, _Difference]]] = {}
+        """By the attribute and the group; under the largest one those of all others."""
         self._largest: dict[str, str] = {}
         self._accuracy_episode = Episode(_RECOVERY)
         self._bias_episodes = {name: Episode(_RECOVERY) for name in settings.groups}
@@ -95,7 +96,9 @@ class Watch:
         self._errors = Betting(1 - accuracy + self._settings.tolerance + _ERRORS * error, run_length)
         for name, group, rate, difference, error in pairs:
             tolerance = self._settings.tolerance + _ERRORS * error
-            self._differences[name, group, rate] = _Difference(difference, tolerance, run_length)
+            watched = (rate, _Difference(group, difference, tolerance, run_length))
+            for concerned in (group, self._largest[name]):
+                self._differences.setdefault((name, concerned), []).append(watched)
 
     def add(
         self, labels: NDArray[np.intp], decided: NDArray[np.intp], groups: Mapping[str, Sequence[str]]
@@ -137,12 +140,10 @@ class Watch:
         if largest is None:
             return moved
         for value, true, decided in zip(values, truly, said, strict=True):
-            for (attribute, group, rate), difference in self._differences.items():
-                if attribute != name or value not in (group, largest):
-                    continue
+            for rate, difference in self._differences.get((name, value), ()):
                 concerned = rate == "selection_rate" or true == (rate == "true_positive_rate")
-                if concerned and difference.add(value == group, float(decided)):
-                    moved = f"the {rate.replace('_', ' ')} of {group!r}"
+                if concerned and difference.add(value != largest, float(decided)):
+                    moved = f"the {rate.replace('_', ' ')} of {difference.group!r}"
         return moved
 
     @staticmethod

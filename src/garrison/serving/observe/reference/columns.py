@@ -41,18 +41,29 @@ class Layout:
         self._blocks = [(block, _coded(block)) for block in blocks]
         self.columns = tuple(column for block in blocks for column in block.columns)
 
-    def matrix(self, tensors: Sequence[Tensor]) -> NDArray[np.float32] | None:
-        """A row (columns,) for each row of the tensors, float32; `None` where they are not those of the layout."""
+    def matrix(self, tensors: Sequence[Tensor], most: int = 1 << 62) -> tuple[NDArray[np.float32], int] | None:
+        """Rows (n, columns), float32, and how many the tensors have: of more than `most`, those are that `evenly` says.
+
+        `None` where the tensors are not those of the layout.
+        """
         parts: list[NDArray[np.float32]] = []
+        count = 0
         for block, coded in self._blocks:
             tensor = next((one for one in tensors if one.name == block.tensor), None)
             if tensor is None and len(self._blocks) == 1 and len(tensors) == 1:
                 tensor = tensors[0]
-            part = None if tensor is None else _rows(tensor, block, coded)
-            if part is None or (parts and len(part) != len(parts[0])):
+            given = None if tensor is None else _shaped(tensor, block)
+            if given is None or (parts and len(given) != count):
                 return None
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            count = len(given)
+            kept = evenly(count, most)
+            parts.append(_rows(given if kept is None else given[kept], block, coded))
+        return (parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)), count
+
+
+def evenly(rows: int, most: int) -> NDArray[np.intp] | None:
+    """The places of `most` rows that are spread evenly over more; `None` for all of no more."""
+    return None if rows <= most else np.linspace(0, rows - 1, most).astype(np.intp)
 
 
 def _coded(block: Block) -> list[tuple[int, dict[Any, float]]]:
@@ -65,7 +76,8 @@ def _coded(block: Block) -> list[tuple[int, dict[Any, float]]]:
     ]
 
 
-def _rows(tensor: Tensor, block: Block, coded: list[tuple[int, dict[Any, float]]]) -> NDArray[np.float32] | None:
+def _shaped(tensor: Tensor, block: Block) -> NDArray[Any] | None:
+    """Its elements (n, columns), if that is what they are."""
     width, data = len(block.columns), tensor.data
     if block.text != (data.dtype == object) or (not block.text and data.dtype.kind not in "fiub"):
         return None
@@ -75,11 +87,14 @@ def _rows(tensor: Tensor, block: Block, coded: list[tuple[int, dict[Any, float]]
         if data.size != width:
             return None
         count = 1
-    given = data.reshape(count, width)
+    return data.reshape(count, width)
+
+
+def _rows(given: NDArray[Any], block: Block, coded: list[tuple[int, dict[Any, float]]]) -> NDArray[np.float32]:
     if block.text:
-        rows = np.empty((count, width), dtype=np.float32)
+        rows = np.empty(given.shape, dtype=np.float32)
         categories = dict(coded)
-        for place in range(width):
+        for place in range(given.shape[1]):
             codes = categories.get(place)
             for row, text in enumerate(given[:, place]):
                 rows[row, place] = np.log1p(len(text)) if codes is None else codes.get(text, OTHER)

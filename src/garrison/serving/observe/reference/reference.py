@@ -86,9 +86,10 @@ def build(
     arrays: dict[str, NDArray[np.float32]] = {}
     run_length = rows_per_false_alarm * _TESTS
     blocks = blocks_of(inputs, categories)
-    rows = Layout(blocks).matrix(inputs)
-    if rows is None:
+    read = Layout(blocks).matrix(inputs)
+    if read is None:
         raise UsageError("the inputs have different numbers of rows")
+    rows, _ = read
     if len(rows) < FEWEST:
         raise UsageError(f"{len(rows):,} rows; a reference takes {FEWEST:,} at the least")
     order = random.permutation(len(rows))
@@ -99,10 +100,10 @@ def build(
         found = decisions(told)
         names = frozenset({told.name}) if found is not None and told.data.dtype.kind != "f" else frozenset()
         blocks = blocks_of([told], names)
-        given = Layout(blocks).matrix([told])
-        if given is None or len(given) != len(rows):
+        read = Layout(blocks).matrix([told])
+        if read is None or read[1] != len(rows):
             raise UsageError("the outputs are not those of the inputs: they have another number of rows")
-        output_side = _side("outputs", blocks, given[order], run_length, simulated, arrays, seed + 1)
+        output_side = _side("outputs", blocks, read[0][order], run_length, simulated, arrays, seed + 1)
         if found is not None:
             width = told.data.shape[1] if told.data.ndim == 2 and told.data.shape[1] > 1 else 2
             classes = tuple(np.bincount(found, minlength=width).tolist())
