@@ -12,11 +12,12 @@ from garrison.core.errors import UsageError
 from garrison.provenance.keys import KeySigner, pem
 from garrison.provenance.signing import sign, signature_path
 from garrison.serving.calls import Answer, Call
-from garrison.serving.config.config import Model
+from garrison.serving.config.config import Config, Model
 from garrison.serving.observe import settings
 from garrison.serving.observe.jobs.canaries import Canaries
 from garrison.serving.observe.jobs.integrity import ModelIntegrity
 from garrison.serving.observe.jobs.periodic import Job, Periodic
+from garrison.serving.observe.stage import stage
 from garrison.serving.refusals import Reason, Refused
 from tests.serving.observe.world import Codec, World
 
@@ -145,3 +146,19 @@ def test_trust_in_nobody_is_refused() -> None:
     model = Model(observe=settings.Observe(integrity=settings.Integrity(model="/nowhere")))
     with pytest.raises(UsageError, match="one of public-key"):
         ModelIntegrity("m", model, World().services, lambda refuse: None)
+
+
+def test_a_stage_has_the_jobs_that_are_configured(tmp_path: Path, directory: Path, signer: KeySigner) -> None:
+    world = World()
+    found, _ = canaries(tmp_path, world, [])
+    key = tmp_path / "key.pem"
+    key.write_bytes(pem(signer.public_key))
+    integrity = settings.Integrity(model=str(tmp_path / "model"), public_key=str(key), reaction="refuse")
+    observe = settings.Observe(reference=str(directory), canaries=found._model.observe.canaries, integrity=integrity)
+    model = Model(observe=observe)
+    guarded = stage(Config(models={"m": model}), model, world.services)
+    assert guarded is not None
+    jobs = guarded.jobs(found._forward, Codec())
+    assert [job.name for job in jobs] == ["m: accounts", "m: integrity", "m: canaries"]
+    asyncio.run(jobs[1].run())
+    assert guarded.altered and world.told() == [("model-integrity", False)]

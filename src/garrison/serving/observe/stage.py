@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from garrison.core.errors import UsageError
-from garrison.serving.calls import Action, Answer, Call, Mark
+from garrison.serving.calls import Action, Answer, Call, Codec, Forward, Mark
 from garrison.serving.config.config import Config, Model
+from garrison.serving.observe.jobs.canaries import Canaries
+from garrison.serving.observe.jobs.integrity import ModelIntegrity
 from garrison.serving.observe.jobs.periodic import Job
 from garrison.serving.observe.reference.reference import load
 from garrison.serving.observe.watch import ModelWatch
@@ -31,7 +33,7 @@ class ObserveStage:
         self.watch = watch
         self.altered = False
         """Whether the model is held not to be the one that was signed; set by the job that verifies it."""
-        self._model, self._settings, self._services = name, model.observe, services
+        self._name, self._model, self._settings, self._services = name, model, model.observe, services
         self._task: asyncio.Task[None] | None = None
 
     def before(self, call: Call) -> Awaitable[None] | None:
@@ -59,9 +61,23 @@ class ObserveStage:
         """How things stand, for people and for metrics."""
         return {**self.watch.snapshot(), "altered": self.altered}
 
-    def jobs(self) -> list[Job]:
-        """What is to be done at intervals and needs no server: the shared accounts."""
-        return [Job(name=f"{self._model}: accounts", interval=_FLUSH, run=self.watch.flush)]
+    def jobs(self, forward: Forward, codec: Codec) -> list[Job]:
+        """What is to be done at intervals: the shared accounts, integrity and canaries, as configured.
+
+        Canaries go by `forward`, which asks the server, and `codec`, that of the Open Inference Protocol over HTTP.
+        Raises `UsageError` for canaries that cannot be read and for trust in nobody.
+        """
+        found = []
+        if self.watch.principals is not None:
+            found.append(Job(name=f"{self._name}: accounts", interval=_FLUSH, run=self.watch.flush))
+        if self._settings.integrity.model:
+            found.append(ModelIntegrity(self._name, self._model, self._services, self._alter).job())
+        if self._settings.canaries.file:
+            found.append(Canaries(self._name, self._model, forward, codec, self._services).job())
+        return found
+
+    def _alter(self, altered: bool) -> None:
+        self.altered = altered
 
     def start(self, failed: Callable[[str, BaseException], None]) -> None:
         """Begin to look, in the running loop. `failed` is told what went wrong with a batch, which is then left out.
@@ -103,7 +119,7 @@ def stage(config: Config, model: Model | None, services: Services) -> ObserveSta
     if model is None:
         return None
     settings = model.observe
-    if not settings.reference and not settings.feedback.enabled and not settings.integrity.model:
+    if not (settings.reference or settings.feedback.enabled or settings.integrity.model or settings.canaries.file):
         return None
     name = next(name for name, one in config.models.items() if one is model)
     try:
