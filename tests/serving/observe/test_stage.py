@@ -9,7 +9,7 @@ import pytest
 from garrison.core.errors import UsageError
 from garrison.serving.calls import Action, Answer, Call, Peer
 from garrison.serving.config.config import Config, Model
-from garrison.serving.observe.settings import Observe, Queries
+from garrison.serving.observe.settings import Feedback, Observe, Queries
 from garrison.serving.observe.stage import ObserveStage, stage
 from garrison.serving.refusals import Reason, Refused
 from tests.serving.observe.world import Codec, MemoryStore, Rows, World, asked, natural, scored, tensor
@@ -186,6 +186,21 @@ def test_a_restart_forgets_nothing(directory: Path, tmp_path: Path) -> None:
     before, after = (each.snapshot()["principals"][0]["queries"] for each in (one, other))
     assert after == before + 5
     assert (path.stat().st_mode & 0o077) == 0
+
+
+def test_a_new_configuration_goes_on_where_the_old_one_ends(directory: Path) -> None:
+    world = World()
+    feedback = Feedback(enabled=True)
+    old, new = (made(world, directory, feedback=feedback, waiting=size) for size in (1000, 2000))
+    call, answer = asked(natural(3, 9))
+    old.after(call, answer)
+    new.watch.take_over(old.watch)
+    assert new.snapshot()["principals"][0]["queries"] == 3
+    label = Call(Action.FEEDBACK, transport="http", headers={}, peer=Peer(), model="m")
+    label.principal = call.principal
+    label.body = b'{"call": "%s", "labels": [0, 1, 2]}' % call.identifier.encode()
+    assert new.feedback(label).status == 200
+    assert new.snapshot()["feedback"]["count"] == 3
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04.", b"\xdc" * 100, b"\x91" * 100_000])

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from garrison.core.errors import UsageError
+from garrison.core.files import contents, replacing
 from garrison.serving.calls import Action, Answer, Call, Codec, Forward, Mark
 from garrison.serving.config.config import Config, Model
 from garrison.serving.observe.jobs.canaries import Canaries
@@ -17,6 +18,7 @@ from garrison.serving.observe.watch import ModelWatch
 from garrison.serving.refusals import Reason, Refused
 from garrison.serving.services import Services
 
+_MOST_STATE = 1 << 30
 _PAUSE = 0.02
 """Seconds between looks at what waits."""
 _FLUSH = 5.0
@@ -85,7 +87,10 @@ class ObserveStage:
         Raises `UsageError` for a state that cannot be read.
         """
         if self._settings.state and os.path.exists(self._settings.state):
-            self.watch.restore(self._settings.state)
+            try:
+                self.watch.restore(contents(self._settings.state, _MOST_STATE))
+            except UsageError as error:
+                raise UsageError(f"{self._settings.state}: {error}; take it away to begin anew") from None
         self._task = asyncio.get_running_loop().create_task(self._run(failed))
 
     async def stop(self) -> None:
@@ -99,7 +104,9 @@ class ObserveStage:
         await self.watch.flush()
         if self._settings.state:
             try:
-                self.watch.save(self._settings.state)
+                with replacing(self._settings.state) as file:
+                    os.fchmod(file.fileno(), 0o600)
+                    file.write(self.watch.state())
             except OSError as error:
                 raise UsageError(f"{self._settings.state}: cannot be written: {error.strerror}") from None
 

@@ -1,6 +1,5 @@
 """What is watched of one model, behind a queue: calls only enqueue, and what it costs is paid by the batch."""
 
-import os
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from garrison.core.errors import UsageError
-from garrison.core.files import contents, replacing
 from garrison.serving.calls import Answer, Call
 from garrison.serving.config.config import Model
 from garrison.serving.observe.drift.episodes import Episode
@@ -32,7 +30,6 @@ from garrison.serving.tensors.tensor import Tensor
 
 _BATCH = 64
 """Calls, or rows, that are looked at in one go, between which others have their turn."""
-_MOST_STATE = 1 << 30
 
 
 class ModelWatch:
@@ -60,13 +57,16 @@ class ModelWatch:
         }
         self._memory: Memory | None = None
         self.feedback: Handler | None = None
-        if settings.feedback.enabled:
-            self._memory = Memory(settings.feedback.calls, settings.feedback.seconds, services.monotonic)
-            performance = reference.manifest.performance if reference is not None else None
-            self.performance = Watch(settings.feedback, performance)
-            self.feedback = Handler(
-                settings.feedback, self._memory, self.performance, lambda: self.drain(), self._labelled
-            )
+        self._await_labels(None, None)
+
+    def _await_labels(self, memory: Memory | None, performance: Watch | None) -> None:
+        settings = self._settings.feedback
+        if not settings.enabled:
+            return
+        baseline = self._reference.manifest.performance if self._reference is not None else None
+        self._memory = memory or Memory(settings.calls, settings.seconds, self._services.monotonic)
+        self.performance = performance or Watch(settings, baseline)
+        self.feedback = Handler(settings, self._memory, self.performance, self.drain, self._labelled)
 
     def _refer(self, reference: Reference) -> None:
         manifest, drift = reference.manifest, self._settings.drift
@@ -252,31 +252,39 @@ class ModelWatch:
             found["feedback"] = {**self.feedback.counts, **self.performance.report()}
         return found
 
-    def save(self, path: str) -> None:
-        """Write what shall survive a restart. Raises `OSError`."""
+    def state(self) -> bytes:
+        """What shall survive a restart. It names principals, and holds the monitor's secret seed."""
         state = _State(
             reference=self._reference.digest if self._reference else "",
             inputs=self._inputs.state() if self._inputs else [],
             outputs=self._outputs.state() if self._outputs else [],
             principals=self.principals.state() if self.principals else b"",
         )
-        with replacing(path) as file:
-            os.fchmod(file.fileno(), 0o600)  # it names principals, and holds the monitor's secret seed
-            file.write(msgspec.msgpack.encode(state))
+        return msgspec.msgpack.encode(state)
 
-    def restore(self, path: str) -> None:
-        """Go on from what was saved. Raises `UsageError` for a file that is none."""
+    def restore(self, state: bytes) -> None:
+        """Go on from a state; of that of another reference, from the accounts alone. Raises `UsageError` for what is
+        none."""
         try:
-            state = msgspec.msgpack.decode(contents(path, _MOST_STATE), type=_State)
-            if self.principals is not None and state.principals:
-                self.principals.restore(state.principals)
+            found = msgspec.msgpack.decode(state, type=_State)
+            if self.principals is not None and found.principals:
+                self.principals.restore(found.principals)
         except (msgspec.DecodeError, RecursionError, UsageError) as error:
-            raise UsageError(f"{path}: no state of a watch: {error}; take it away to begin anew") from None
-        if self._reference is not None and state.reference == self._reference.digest:
+            raise UsageError(f"no state of a watch: {error}") from None
+        if self._reference is not None and found.reference == self._reference.digest:
             if self._inputs is not None:
-                self._inputs.restore(state.inputs)
+                self._inputs.restore(found.inputs)
             if self._outputs is not None:
-                self._outputs.restore(state.outputs)
+                self._outputs.restore(found.outputs)
+
+    def take_over(self, other: "ModelWatch") -> None:
+        """Go on where the watch of an earlier configuration ends: what waits, what is remembered, and the calls whose
+        labels are waited for."""
+        other.drain()
+        self.restore(other.state())
+        if self._settings.feedback == other._settings.feedback and other.feedback is not None:
+            same = (self._reference and self._reference.digest) == (other._reference and other._reference.digest)
+            self._await_labels(other._memory, other.performance if same else None)
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -201,7 +201,8 @@ class Principals:
         now = self._clock()
         standing = {
             name: _Stored(strikes=one.strikes, quiet=one.quiet, open=one.open, foreign=one.foreign, exposed=one.exposed,
-                          alarms=one.alarms, fresh=one.fresh, pending=one.pending, total=one.total)
+                          alarms=one.alarms, fresh=one.fresh, pending=one.pending, total=one.total,
+                          verdict=one.verdict)
             for name, one in self._standing.items()
         }  # fmt: skip
         refused = {name: until - now for name, until in self.refused.items() if until > now}
@@ -234,6 +235,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     fresh: int
     pending: int
     total: float
+    verdict: Verdict | None
 
 
 class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

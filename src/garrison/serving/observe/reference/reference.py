@@ -39,6 +39,8 @@ FEWEST = 300
 _MEMORIES = (40, 400)
 _WINDOW = 500
 _SAMPLE = 1000
+_MEMORY = 512
+"""Queries that are remembered of a principal, which takes 0.2 MB."""
 _TESTS = 7
 """Among which false alarms are divided: two charts and a discrepancy for inputs and for outputs, and class shares."""
 
@@ -159,8 +161,9 @@ def _monitor(rows: NDArray[np.float32], curve: Sequence[Point], seed: int) -> Mo
     # Three tests share the budget, and each needs as many rows as one false alarm takes.
     fewest = 3 / max(len(finite) - len(finite) // 3 - 1, 1) * 1.02
     return Monitor.fit(
-        finite, false_alarms=min(max(0.001, fewest), 0.5), low=low, high=max(high, low + 1e-6), curve=curve
-    ).settings
+        finite, false_alarms=min(max(0.001, fewest), 0.5), low=low, high=max(high, low + 1e-6), memory=_MEMORY,
+        curve=curve,
+    ).settings  # fmt: skip
 
 
 def _write(
