@@ -1,6 +1,7 @@
 """Calls only enqueue; what is seen becomes incidents, once; memory is bounded, and survives a restart."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from garrison.serving.config.config import Config, Model
 from garrison.serving.observe.settings import Feedback, Observe, Queries
 from garrison.serving.observe.stage import ObserveStage, stage
 from garrison.serving.refusals import Reason, Refused
+from garrison.serving.tensors.tensor import Tensor
+from garrison.serving.tensors.v2 import V2Codec
 from tests.serving.observe.world import Codec, MemoryStore, Rows, World, asked, natural, scored, tensor
 
 
@@ -72,13 +75,44 @@ def test_what_later_stages_put_into_the_answer_is_not_what_the_model_said(direct
 
 
 def test_bodies_are_read_when_there_is_time(directory: Path) -> None:
+    read = []
+
+    class Reading(Codec):
+        def outputs(self, call: Call, answer: Answer) -> tuple[Tensor, ...]:
+            read.append((answer.body, answer.headers))
+            return super().outputs(call, answer)
+
     guarded = made(World(), directory)
     call, answer = asked(natural(2, 1))
+    call.codec = Reading()
     answer.outputs, answer.body = None, b"[[0.2,0.3,0.5],[1,0,0]]"
     guarded.after(call, answer)
     assert answer.outputs is None
+    answer.body, answer.headers[:] = b"[[1, 1, 1, 1]]", [(b"x-garrison-other", b"1")]  # as a later stage may
     guarded.watch.drain()
+    assert read == [(b"[[0.2,0.3,0.5],[1,0,0]]", [])]
     assert guarded.snapshot()["outputs"]["rows"] == 2
+
+
+def test_bodies_of_the_protocol_are_read_and_their_bytes_are_counted_off_as_they_were_counted(directory: Path) -> None:
+    guarded = made(World(), directory, waiting_bytes=10_000)
+    rows = natural(2, 1)
+    for number in range(200):
+        inputs = [{"name": "x", "datatype": "FP32", "shape": [2, 8], "data": rows.ravel().tolist()}]
+        outputs = [{"name": "scores", "datatype": "FP32", "shape": [2, 3], "data": scored(rows).ravel().tolist()}]
+        body = json.dumps({"inputs": inputs}, indent=8).encode()  # is shorter once it is written anew
+        call = Call(
+            Action.INFER, transport="http", headers={"content-type": "application/json"}, peer=Peer(),
+            codec=V2Codec(), model="m", body=body,
+        )  # fmt: skip
+        guarded.after(call, Answer(200, json.dumps({"outputs": outputs}).encode()))
+        if number % 4 < 2:
+            call.tensors()  # as who records it may, which writes the body anew
+        if number % 2:
+            guarded.watch.drain()
+    snapshot = guarded.snapshot()
+    assert (snapshot["rows"], snapshot["outputs"]["rows"]) == (400, 400)
+    assert (snapshot["skipped_calls"], snapshot["unread"]) == (0, 0)
 
 
 @pytest.mark.parametrize("what", ["status", "action", "other inputs", "no inputs"])

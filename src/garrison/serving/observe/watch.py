@@ -38,7 +38,7 @@ class ModelWatch:
     def __init__(self, name: str, model: Model, reference: Reference | None, services: Services) -> None:
         settings = model.observe
         self._name, self._settings, self._services = name, settings, services
-        self._waiting: deque[tuple[Call, Answer]] = deque()
+        self._waiting: deque[tuple[Call, Answer, int]] = deque()
         self._bytes = 0
         self._random = random.Random()
         self.calls = self.rows = 0
@@ -98,10 +98,10 @@ class ModelWatch:
             self._skip(call)
             return
         # What later stages put into the answer is not what the model said.
-        kept = Answer(answer.status, answer.body, answer.headers)
+        kept = Answer(answer.status, answer.body, list(answer.headers))
         kept.outputs = answer.outputs
         self._bytes += size
-        self._waiting.append((call, kept))
+        self._waiting.append((call, kept, size))
 
     def _skip(self, call: Call) -> None:
         self.skipped_calls += 1
@@ -130,8 +130,8 @@ class ModelWatch:
         rows = 0
         last = ""
         while self._waiting and rows < _BATCH:
-            call, answer = self._waiting.popleft()
-            self._bytes -= len(call.body) + len(answer.body)
+            call, answer, size = self._waiting.popleft()
+            self._bytes -= size
             last = call.identifier
             self.calls += 1
             try:
