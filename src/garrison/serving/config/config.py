@@ -83,6 +83,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     backend: str = "default"
     plain: Plain | None = None
     """For a model that speaks neither the Open Inference Protocol nor KServe's V1."""
+    tenant: str = ""
+    """Whose model it is, for grants with `same-tenant`."""
     admit: Admit = Admit()
     schema: Schema = Schema()
     screen: Screen = Screen()

@@ -64,8 +64,8 @@ def post(address: str, body: bytes, headers: Mapping[str, str], *, timeout: floa
     try:
         target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
         connection.request("POST", target, body, {"User-Agent": user_agent(), **headers})
-        response = connection.getresponse()
-        response.read(_ANSWER_BYTES)
+        with connection.getresponse() as response:
+            response.read(_ANSWER_BYTES)
     except (OSError, http.client.HTTPException) as error:
         raise Undelivered(f"{shown} does not answer: {said(error)}") from None
     finally:
