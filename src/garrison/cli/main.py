@@ -15,6 +15,7 @@ COMMANDS = {
     "fix": "raise what manifests ask for to versions without known vulnerabilities",
     "attack": "attack a model before others do, and say how it stands up",
     "card": "show a robustness card, hold it against bounds, or compare it with another",
+    "guard": "put a guard in front of model servers",
     "disarm": "rebuild a model as safetensors, without whatever it could do",
     "sign": "sign a model, so that whatever is changed in it can be told",
     "verify": "verify that a model is as somebody who is trusted signed it",

@@ -1,7 +1,7 @@
 """A server that does not answer is left alone, tried now and then, and taken back when it answers."""
 
 import asyncio
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 

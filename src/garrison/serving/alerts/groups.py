@@ -71,6 +71,10 @@ class Groups:
         self.forgotten = 0
         """Incidents that were not told because there were too many."""
 
+    def settle(self, settings: Alerts) -> None:
+        """Go on by other settings. Groups that were made by other labels stay until they are over."""
+        self._settings = settings
+
     def add(self, incident: Incident, now: float) -> None:
         """Take in an incident."""
         if any(_matches(silence, incident, now) for silence in self._settings.silences):

@@ -11,9 +11,10 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.serving.alerts.channels import alertmanager, email, slack, webhook
-from garrison.serving.alerts.channels.posting import Undelivered, address_of, secret
+from garrison.serving.alerts.channels.posting import Undelivered, address_of
 from garrison.serving.alerts.groups import Groups, Notification
 from garrison.serving.alerts.settings import Alertmanager, Alerts, Channel, Email, Slack, Webhook
+from garrison.serving.config.secrets import secret
 from garrison.serving.incidents import Incident
 
 _WAITING = 10_000
@@ -50,6 +51,11 @@ class Notifier:
 
     def report(self, incident: Incident) -> None:
         self._waiting.append(incident)
+
+    def settle(self, settings: Alerts) -> None:
+        """Go on by other settings; what goes on is still known."""
+        self._settings = settings
+        self.groups.settle(settings)
 
     def start(self) -> None:
         """Begin to tell, in the running loop."""

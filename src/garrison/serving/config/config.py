@@ -64,6 +64,8 @@ class Backend(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     certificate: ConfigPath = ""
     """What the guard shows to the server: a PEM file with the chain, and `key`."""
     key: ConfigPath = ""
+    secret_file: ConfigPath = ""
+    """A file with what the guard shows in the header `x-garrison-backend`, to a server that answers its guard only."""
     connections: Count = 64
     waiting: Count = 1024
     """Calls that wait for a connection."""

@@ -11,6 +11,7 @@ from garrison.core.errors import UsageError
 from garrison.core.files import contents
 from garrison.serving.calls import Action, Answer, Call
 from garrison.serving.config.config import Backend
+from garrison.serving.config.secrets import secret
 from garrison.serving.grpc.codec import renamed
 from garrison.serving.grpc.methods import METHODS
 from garrison.serving.grpc.statuses import failure
@@ -29,6 +30,10 @@ class GrpcForward:
         Raises `UsageError` for addresses and certificates that are none.
         """
         self._backends = {name: backend for name, backend in backends.items() if backend.grpc}
+        self._secrets = {
+            name: (("x-garrison-backend", secret(one.secret_file)),) if one.secret_file else ()
+            for name, one in self._backends.items()
+        }
         self._channels = {name: _channel(backend) for name, backend in self._backends.items()}
         self._methods: dict[tuple[str, str], Any] = {
             (name, path): channel.unary_unary(path.replace("ModelStreamInfer", "ModelInfer"))
@@ -55,9 +60,9 @@ class GrpcForward:
             if seconds <= 0:
                 raise Refused(Reason.DEADLINE, "the deadline of the request has passed")
         # Metadata costs as much as all that the guard looks at in a call: none is sent that nothing reads.
-        metadata = (("traceparent", call.trace),) if call.trace else None
+        metadata = (("traceparent", call.trace),) if call.trace else ()
         try:
-            return Answer(200, await method(body, timeout=seconds, metadata=metadata))
+            return Answer(200, await method(body, timeout=seconds, metadata=(*self._secrets[name], *metadata) or None))
         except grpc.aio.AioRpcError as error:
             return failure(error.code().name, error.details() or "")
 

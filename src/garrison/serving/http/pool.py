@@ -10,6 +10,7 @@ from collections import deque
 
 from garrison.serving.calls import Answer, Call
 from garrison.serving.config.config import Backend
+from garrison.serving.config.secrets import secret
 from garrison.serving.http.address import client_context, parsed
 from garrison.serving.http.connections import Connection
 from garrison.serving.http.headers import to_server
@@ -26,6 +27,8 @@ class Pool:
         self._address = address = parsed(backend.http)
         self._tls = client_context(backend) if address.secure else None
         self._host = f" HTTP/1.1\r\nhost: {address.authority}\r\naccept-encoding: identity\r\n"
+        if backend.secret_file:
+            self._host += f"x-garrison-backend: {secret(backend.secret_file)}\r\n"
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._connecting = 0

@@ -14,7 +14,7 @@ def inputs(payload: InferenceRequest) -> tuple[Tensor, ...]:
     """What a request holds. Raises `Refused` for what is none of its datatype and shape."""
     found = []
     for one in payload.inputs:
-        datatype, shape = one.datatype.value, tuple(one.shape)
+        datatype, shape = str(getattr(one.datatype, "value", one.datatype)), tuple(one.shape)
         try:
             data = _bytes(one) if datatype == "BYTES" else NumpyCodec.decode_input(one)
         except Exception:  # its codecs raise whatever numpy does
@@ -29,7 +29,7 @@ def outputs(response: InferenceResponse) -> tuple[Tensor, ...]:
     """What a response holds."""
     found = []
     for one in response.outputs:
-        datatype, shape = one.datatype.value, tuple(one.shape)
+        datatype, shape = str(getattr(one.datatype, "value", one.datatype)), tuple(one.shape)
         data = _bytes(one) if datatype == "BYTES" else NumpyCodec.decode_output(one)
         found.append(Tensor(one.name, datatype, shape, data, {}))
     return tuple(found)

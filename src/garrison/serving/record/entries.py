@@ -97,6 +97,7 @@ class CallEntry(Entry, frozen=True, kw_only=True, omit_defaults=True):
     """Of the model, where it is known."""
     principal: str = ""
     tenant: str = ""
+    roles: list[str] = []
     method: str = ""
     """How the principal was told: `key`, `token`, `certificate`; absent for anonymous ones."""
     peer: str = ""

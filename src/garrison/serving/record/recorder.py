@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _NAME = 256
 _MESSAGE = 1024
 _MARKS = 32
+_ROLES = 100
 _SAMPLED = ("", "unacceptable")
 """What came of calls whose inputs are worth a sample: they were let in, and read."""
 
@@ -70,6 +71,7 @@ class AuditRecorder:
                 digest=self._digests.get(call.model, ""),
                 principal=short(principal.name),
                 tenant=short(principal.tenant),
+                roles=[short(role) for role in principal.roles[:_ROLES]] if principal.roles else [],
                 method=principal.method,
                 peer=self._peer(call),
                 status=answer.status,

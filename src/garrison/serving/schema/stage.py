@@ -79,4 +79,7 @@ def stage(config: Config, model: Model | None, services: Services) -> SchemaStag
         raise UsageError(
             "schema: nothing says what the model takes; `garrison guard draft` helps, `unchecked = true` does without"
         )
-    return SchemaStage(model.schema)
+    try:
+        return SchemaStage(model.schema)
+    except UsageError as error:
+        raise UsageError(f"schema: {error}") from None

@@ -6,10 +6,11 @@ import ssl
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
-from garrison.serving.alerts.channels.posting import Undelivered, secret
+from garrison.serving.alerts.channels.posting import Undelivered
 from garrison.serving.alerts.channels.words import lines, title
 from garrison.serving.alerts.groups import Notification
 from garrison.serving.alerts.settings import Email
+from garrison.serving.config.secrets import secret
 from garrison.sources.connections import said
 
 

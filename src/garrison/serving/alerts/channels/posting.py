@@ -6,10 +6,8 @@ import urllib.parse
 from collections.abc import Mapping
 
 from garrison.core.errors import UsageError
-from garrison.core.files import contents
 from garrison.sources.connections import loopback, masked, said, user_agent
 
-_SECRET_BYTES = 1 << 16
 _ANSWER_BYTES = 1 << 16
 
 
@@ -20,14 +18,6 @@ class Undelivered(Exception):
         super().__init__(message)
         self.lasting = lasting
         """Whether trying again is in vain."""
-
-
-def secret(path: str) -> str:
-    """What a file holds, without the white space around it. Raises `UsageError`."""
-    text = contents(path, _SECRET_BYTES).decode("utf-8", "replace").strip()
-    if not text or not text.isprintable():
-        raise UsageError(f"{path}: holds no secret of one line")
-    return text
 
 
 def address_of(address: str) -> urllib.parse.SplitResult:

@@ -2,10 +2,11 @@
 
 import msgspec
 
-from garrison.serving.alerts.channels.posting import post, secret
+from garrison.serving.alerts.channels.posting import post
 from garrison.serving.alerts.channels.words import lines, title
 from garrison.serving.alerts.groups import Notification
 from garrison.serving.alerts.settings import Slack
+from garrison.serving.config.secrets import secret
 
 _MOST = 2900
 """Characters in a section; Slack takes 3,000."""

@@ -10,9 +10,10 @@ import time
 
 import msgspec
 
-from garrison.serving.alerts.channels.posting import post, secret
+from garrison.serving.alerts.channels.posting import post
 from garrison.serving.alerts.groups import Notification
 from garrison.serving.alerts.settings import Webhook
+from garrison.serving.config.secrets import secret
 
 
 def send(channel: Webhook, notification: Notification, guard: str) -> None:
