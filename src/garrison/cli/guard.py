@@ -199,11 +199,12 @@ def _draft(arguments: "argparse.Namespace") -> int:
         raise UsageError("draft: name the model with --model and its inputs with --data")
     tensor = _inputs(arguments)
     text = toml(arguments.model, (from_data(tensor.name, tensor.data, tensor.datatype),))
-    terminal.write_file(arguments.output, text)
+    _write(arguments.output, text)
     return exits.PASSED
 
 
 def _reference(arguments: "argparse.Namespace") -> int:
+    _require("numpy", "scipy", "safetensors")
     from garrison.serving.observe.reference.reference import build
 
     if not arguments.model or not arguments.data or arguments.output == "-":
@@ -217,7 +218,7 @@ def _reference(arguments: "argparse.Namespace") -> int:
 def _dashboard(arguments: "argparse.Namespace") -> int:
     from importlib.resources import files
 
-    terminal.write_file(arguments.output, (files("garrison.serving.metrics") / "grafana.json").read_text())
+    _write(arguments.output, (files("garrison.serving.metrics") / "grafana.json").read_text())
     return exits.PASSED
 
 
@@ -269,6 +270,8 @@ def _scores(path: str) -> "Tensor":
         scores = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'no array of NumPy'}") from None
+    if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiu":
+        raise UsageError(f"{path}: no array of NumPy that holds numbers")
     datatype = "INT64" if scores.dtype.kind in "iu" else "FP64"
     scores = scores.astype(np.int64 if datatype == "INT64" else np.float64)
     return Tensor("scores", datatype, scores.shape, scores, {})
@@ -280,6 +283,13 @@ def _passphrase(arguments: "argparse.Namespace") -> bytes | None:
     from garrison.core.files import contents
 
     return contents(arguments.passphrase_file, 1 << 16).rstrip(b"\r\n")
+
+
+def _write(path: str, text: str) -> None:
+    if path == "-":
+        terminal.write(text, as_is=True)
+    else:
+        terminal.write_file(path, text)
 
 
 def _json(value: object) -> None:
