@@ -78,8 +78,9 @@ def test_numbers_in_bf16_are_finite_as_others_are(bits: int) -> None:
     assert refused.value.reason is Reason.UNACCEPTABLE
 
 
-def test_no_rows_are_no_reason_to_refuse() -> None:
-    made(PIXELS).before(called(Tensor("x", "FP32", (0, 4), np.empty((0, 4), np.float32), {})))
+def test_there_are_rows() -> None:
+    with pytest.raises(Refused, match="no rows"):
+        made(PIXELS).before(called(Tensor("x", "FP32", (0, 4), np.empty((0, 4), np.float32), {})))
 
 
 def test_inputs_may_be_left_out_where_that_is_said() -> None:

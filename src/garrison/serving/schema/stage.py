@@ -52,7 +52,10 @@ class SchemaStage:
             if check is None:
                 raise Refused(Reason.MALFORMED, f"the model takes {', '.join(self._checks)}")
             check.check(tensor)
-            if tensor.name in self._rows and tensor.shape[0] > self._most_rows:
+            if tensor.name in self._rows and not 0 < tensor.shape[0] <= self._most_rows:
+                if not tensor.shape[0]:
+                    # Servers fail over these as if it were their own fault.
+                    raise Refused(Reason.MALFORMED, f"input {tensor.name!a} has no rows")
                 raise Refused(Reason.TOO_LARGE, f"the model takes {self._most_rows:,} rows at once")
         if len(tensors) < len(self._checks):
             given = {tensor.name for tensor in tensors}
