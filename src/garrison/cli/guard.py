@@ -83,6 +83,7 @@ def _run(arguments: "argparse.Namespace") -> int:
 async def _until_told(path: str, running: Any) -> None:
     """Serve until a signal says to end; another one after that ends at once."""
     import asyncio
+    import gc
     import signal
     import sys
 
@@ -110,6 +111,9 @@ async def _until_told(path: str, running: Any) -> None:
         loop.add_signal_handler(number, told.set)
     loop.add_signal_handler(signal.SIGHUP, reloading)
     await running.start()
+    # What is there by now stays: it need not be looked at again and again for what is garbage.
+    gc.collect()
+    gc.freeze()
     await told.wait()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)

@@ -12,6 +12,7 @@ from garrison.core.errors import UsageError
 from garrison.serving.calls import Action, Answer, Call, Mark, Peer
 from garrison.serving.config.config import Config, Model
 from garrison.serving.refusals import Reason, Refused
+from garrison.serving.schema.settings import Schema
 from garrison.serving.screen.settings import DetectorUse, Screen, TextUse
 from garrison.serving.screen.stage import ScreenStage, stage
 from garrison.serving.services import Services
@@ -43,7 +44,7 @@ def called(*tensors: Tensor, model: str = "digits") -> Call:
 
 
 def made(screen: Screen, noticed: list[Mark] | None = None, others: Sequence[str] = ()) -> ScreenStage:
-    models = {"model": Model(screen=screen), **{name: Model() for name in others}}
+    models = {"model": Model(screen=screen, schema=ANYTHING), **{name: Model() for name in others}}
     found = stage(Config(models=models), models["model"], services(noticed))
     assert found is not None
     return found
@@ -65,6 +66,7 @@ def passed(found: ScreenStage, call: Call) -> Call:
     return call
 
 
+ANYTHING = Schema(unchecked=True)
 CARD = "my card is 4111 1111 1111 1111"
 TOKEN = "use ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx"
 
@@ -177,7 +179,9 @@ def test_benign_inputs_pass_but_for_the_share_that_was_agreed_on(detector: Path)
 
     images = (load_digits().data / 16).astype(np.float32)
     found = stage(
-        config := Config(models={"m": Model(screen=Screen(detectors={"e": DetectorUse(directory=str(detector))}))}),
+        config := Config(
+            models={"m": Model(schema=ANYTHING, screen=Screen(detectors={"e": DetectorUse(directory=str(detector))}))}
+        ),
         config.models["m"],
         services(),
     )

@@ -110,9 +110,9 @@ class ModelWatch:
             self._events(self.principals.skipped(call.principal.name, shape[0] if shape else 1))
 
     @property
-    def waits(self) -> bool:
-        """Whether there is something to look at."""
-        return bool(self._waiting)
+    def waiting(self) -> int:
+        """How many calls are still to be looked at."""
+        return len(self._waiting)
 
     def drain(self) -> None:
         """Look at all that waits."""

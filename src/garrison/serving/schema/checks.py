@@ -43,6 +43,11 @@ class InputCheck:
             raise UsageError(f"input {wanted.name}: values are of another kind than its datatype")
         self._low = _bound(wanted, wanted.low)
         self._high = _bound(wanted, wanted.high)
+        self._between = (
+            (self._low, self._high)
+            if isinstance(self._low, int | float) and isinstance(self._high, int | float)
+            else None
+        )
         self._text = self._texts() if texts else None
         self._values = np.array(wanted.values, np.float64) if wanted.values and not texts else None
 
@@ -59,6 +64,14 @@ class InputCheck:
             return
         if not data.size:
             return
+        between = self._between
+        # What is not finite is in no range, so that nothing more is asked of ordinary inputs.
+        if between is None or not (between[0] <= data.min() and data.max() <= between[1]):
+            self._range(data)
+        if self._values is not None and not np.isin(data, self._values).all():
+            raise self._refused("has values that it does not take")
+
+    def _range(self, data: NDArray[Any]) -> None:
         if self._finite and not np.isfinite(data).all():
             raise self._refused("has numbers that are not finite")
         if self._finite_bits and ((data & _EXPONENT) == _EXPONENT).any():
@@ -67,8 +80,6 @@ class InputCheck:
             raise self._refused("has numbers below what it takes")
         if self._high is not None and not (data <= self._high).all():
             raise self._refused("has numbers above what it takes")
-        if self._values is not None and not np.isin(data, self._values).all():
-            raise self._refused("has values that it does not take")
 
     def _texts(self) -> Callable[[NDArray[Any]], None]:
         wanted = self.wanted

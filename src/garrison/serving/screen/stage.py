@@ -119,13 +119,14 @@ def stage(config: Config, model: Model | None, services: Services) -> ScreenStag
             checks.append(_Check(InputDetector(name, use), use.reaction, threaded=True))
         except UsageError as error:
             raise UsageError(f"screen.detectors.{name}: {error}") from None
-    if settings.personal_data.reaction != "off":
+    texts = model.schema.unchecked or any(one.datatype == "BYTES" for one in model.schema.inputs)
+    if settings.personal_data.reaction != "off" and texts:
         checks.append(
             _Check(PersonalTexts(settings.personal_data.kinds), settings.personal_data.reaction, threaded=False)
         )
-    if settings.secrets.reaction != "off":
-        if settings.secrets.kinds:
-            raise UsageError("screen.secrets: has no kinds to choose from")
+    if settings.secrets.kinds:
+        raise UsageError("screen.secrets: has no kinds to choose from")
+    if settings.secrets.reaction != "off" and texts:
         checks.append(_Check(SecretTexts(), settings.secrets.reaction, threaded=False))
     if any(one.reaction == "fallback" for one in checks) and settings.fallback not in config.models:
         raise UsageError(f"screen.fallback: no model named {settings.fallback!r} is configured")

@@ -42,11 +42,13 @@ def read(datatype: str, shape: tuple[int, ...], text: bytes | memoryview) -> NDA
         return _texts(values, nested, shape)
     dtype = DTYPES[datatype]
     if kind is float:
-        with np.errstate(over="ignore"):
-            found = np.array(values, np.float64 if datatype == "FP64" else dtype).reshape(shape)
-        if not np.isfinite(found).all():
-            raise ValueError(f"has numbers beyond those of {datatype}")
-        return found
+        if datatype == "FP64":
+            return np.array(values, dtype).reshape(shape)  # what is read as a number is finite
+        try:
+            with np.errstate(over="raise"):
+                return np.array(values, dtype).reshape(shape)
+        except FloatingPointError:
+            raise ValueError(f"has numbers beyond those of {datatype}") from None
     if kind is bool:
         return np.array(values, np.bool_).reshape(shape)
     return _whole(values, datatype, dtype).reshape(shape)
