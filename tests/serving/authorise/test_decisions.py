@@ -125,3 +125,15 @@ def test_every_action_can_be_named_in_a_grant_but_the_unknown_one() -> None:
                 msgspec.convert(table, Config)
         else:
             msgspec.convert(table, Config)
+
+
+@pytest.mark.parametrize("action", [Action.ADMINISTER, Action.REPOSITORY, Action.MANAGE])
+def test_a_grant_for_some_models_lets_nobody_ask_about_all_of_them(action: Action) -> None:
+    assert decide(grant(action.value, models=("fraud-*",)), action=action)
+    assert not decide(grant(action.value, models=("fraud-*",)), action=action, model="")
+    assert not decide(grant(action.value, same_tenant=True), action=action, model="", tenant="bank")
+    assert decide(grant(action.value), action=action, model="")
+    assert decide(grant(action.value, models=()), action=action, model="")
+    assert not decide(
+        grant(action.value), grant(action.value, effect="deny", models=("fraud-*",)), action=action, model=""
+    )

@@ -17,6 +17,8 @@ from garrison.serving.calls import Action, Principal
 _ORDINARY = frozenset({Action.HEALTH, Action.METADATA, Action.INFER, Action.EXPLAIN})
 """What `*` stands for: nothing that changes the server or tells of others."""
 _ABOUT_MODELS = frozenset({"metadata", "infer", "explain", "feedback", "*"})
+_ABOUT_ALL = frozenset({Action.REPOSITORY, Action.MANAGE, Action.ADMINISTER})
+"""What a call that names no model does to, or tells of, all of them."""
 _REMEMBERED = 4096
 
 
@@ -69,6 +71,8 @@ class Decisions:
     def _applies(self, grant: Grant, principal: Principal, action: Action, model: str, version: str) -> bool:
         if action not in grant.actions and not ("*" in grant.actions and _covered(grant, action)):
             return False
+        if not model and action in _ABOUT_ALL and grant.effect == "allow" and _is_partial(grant):
+            return False
         if model and not any(fnmatchcase(model, pattern) for pattern in grant.models):
             return False
         if model and not any(fnmatchcase(version, pattern) for pattern in grant.versions):
@@ -83,6 +87,11 @@ class Decisions:
 def _covered(grant: Grant, action: Action) -> bool:
     # A denial of everything is one of everything.
     return grant.effect == "deny" or action in _ORDINARY
+
+
+def _is_partial(grant: Grant) -> bool:
+    """Whether a grant is for some models only, so that it lets nobody ask about all of them at once."""
+    return grant.same_tenant or (bool(grant.models) and "*" not in grant.models)
 
 
 def _check(where: str, grant: Grant) -> None:
