@@ -53,3 +53,16 @@ def test_the_digest_is_of_the_settings(tmp_path: Path) -> None:
     other = digest(read(written(tmp_path, "# words\nlisten = {grpc = '127.0.0.1:8', http = '127.0.0.1:9'}\n")))
     assert one == other
     assert one != digest(read(written(tmp_path, "")))
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ('[authenticate]\nkeys = "a\\u0000b"\n', "is no path"),
+        (f"[listen]\nmax-body = {'9' * 5000}\n", "guard.toml: "),
+        (f"x = {'[' * 5000}{']' * 5000}\n", "guard.toml: "),
+    ],
+)
+def test_hostile_values_are_mistakes_like_others(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        read(written(tmp_path, text))

@@ -158,7 +158,7 @@ def _address(url: str) -> urllib.parse.SplitResult:
     try:
         parts = allowed(url, urllib.parse.urlsplit(url).hostname or "", "issuer")
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        raise UsageError(f"authenticate.issuers: {masked(url)}: {error}") from None
     if parts.scheme != "https" and not loopback(parts.hostname or ""):
         raise UsageError(f"{masked(url)}: keys are fetched by https only")
     return parts

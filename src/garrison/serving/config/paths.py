@@ -5,12 +5,17 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from garrison.core.errors import UsageError
+
 ConfigPath = Annotated[str, msgspec.Meta(extra={"path": True})]
 """A field that names a file or a directory; empty for none."""
 
 
 def located(settings: Any, base: str) -> Any:
-    """The same settings, with every `ConfigPath` in them absolute; relative ones begin at `base`."""
+    """The same settings, with every `ConfigPath` in them absolute; relative ones begin at `base`.
+
+    Raises `UsageError` for what names no path.
+    """
     hints = get_type_hints(type(settings), include_extras=True)
     changed = {}
     for name in settings.__struct_fields__:
@@ -25,6 +30,8 @@ def _placed(value: Any, hint: Any, base: str) -> Any:
     if isinstance(value, msgspec.Struct):
         return located(value, base)
     if isinstance(value, str):
+        if "\0" in value and _names_a_path(hint):
+            raise UsageError(f"{value[:80]!a} is no path")
         return os.path.normpath(os.path.join(base, value)) if value and _names_a_path(hint) else value
     inner = [hint for hint in get_args(hint) if hint is not Ellipsis]
     if isinstance(value, tuple | list) and value:

@@ -23,9 +23,12 @@ def read(path: str) -> Config:
     try:
         table = tomllib.loads(contents(path, _MOST).decode())
         config = msgspec.convert(table, Config)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # TOML's and msgspec's are of the first, and numbers without end
         raise UsageError(f"{path}: {error}") from None
-    config = located(config, os.path.dirname(os.path.realpath(path)))
+    try:
+        config = located(config, os.path.dirname(os.path.realpath(path)))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
     assert isinstance(config, Config)
     return config
 

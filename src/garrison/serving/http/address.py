@@ -8,6 +8,7 @@ import msgspec
 
 from garrison.core.errors import UsageError
 from garrison.serving.config.config import Backend
+from garrison.sources.connections import masked
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
 
@@ -41,11 +42,13 @@ def parsed(text: str) -> Address:
         parts = urllib.parse.urlsplit(text)
         port = parts.port
     except ValueError:
-        raise UsageError(f"the address {text!r} cannot be read") from None
+        raise UsageError(f"the address {masked(text)!r} cannot be read") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not _HOST.fullmatch(parts.hostname):
-        raise UsageError(f"the address {text!r} is none of a server: write http://host:port, https://... or unix:/path")
+        raise UsageError(
+            f"the address {masked(text)!r} is none of a server: write http://host:port, https://... or unix:/path"
+        )
     if parts.path.strip("/") or parts.query or parts.fragment or parts.username is not None:
-        raise UsageError(f"the address {text!r} has more than a host and a port")
+        raise UsageError(f"the address {masked(text)!r} has more than a host and a port")
     secure = parts.scheme == "https"
     return Address(host=parts.hostname, port=port or (443 if secure else 80), secure=secure)
 
