@@ -191,3 +191,14 @@ def test_whether_the_server_is_there_is_told_to_anybody(keys: tuple[str, str]) -
     call = Call(Action.HEALTH, transport="http", headers={}, peer=Peer(), operation="server-metadata")
     with pytest.raises(Refused):
         found.before(call)
+
+
+def test_addresses_of_one_network_guess_together(keys: tuple[str, str]) -> None:
+    incidents: list[Incident] = []
+    found = made(incidents, keys=keys[0], attempts=5)
+    for number in range(5):
+        peer = Peer(f"2001:db8:0:1::{number}")
+        call = Call(Action.INFER, transport="http", headers={"x-api-key": "guess"}, peer=peer, model="m")
+        with pytest.raises(Refused):
+            found.before(call)
+    assert [one.finding.rule for one in incidents] == ["credential-guessing"]

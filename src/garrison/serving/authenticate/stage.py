@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from garrison.core.findings import Finding, Severity
+from garrison.serving.admit.callers import network
 from garrison.serving.authenticate.certificates import Certificates
 from garrison.serving.authenticate.key_file import well_formed
 from garrison.serving.authenticate.key_sets import Unavailable
@@ -148,7 +149,8 @@ class AuthenticateStage:
 
 
 class _Failures:
-    """Bad credentials by address, for a minute; of so many addresses that nobody fills the memory."""
+    """Bad credentials by address, for a minute; of so many addresses that nobody fills the memory. Of IPv6 a network
+    of 64 bits counts as one, since whoever has one of its addresses has them all."""
 
     def __init__(self, most: int, services: Services) -> None:
         self._most = most
@@ -156,6 +158,7 @@ class _Failures:
         self._peers: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def count(self, address: str) -> None:
+        address = network(address)
         now = self._services.monotonic()
         began, count = self._peers.pop(address, (now, 0))
         if now - began >= _WINDOW:
@@ -175,7 +178,7 @@ class _Failures:
             self._services.report(Incident(finding=finding, time=self._services.wall()))
 
     def many(self, address: str) -> bool:
-        found = self._peers.get(address)
+        found = self._peers.get(network(address))
         return found is not None and found[1] >= self._most and self._services.monotonic() - found[0] < _WINDOW
 
 
