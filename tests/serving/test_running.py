@@ -20,6 +20,7 @@ import pytest
 
 from garrison.cli.main import main
 from garrison.core.errors import UsageError
+from garrison.serving.assembly import Assembled
 from garrison.serving.authenticate.key_file import create
 from garrison.serving.config.reading import read
 from garrison.serving.replay import replay
@@ -255,6 +256,95 @@ def test_what_only_a_restart_changes_is_said(tmp_path: Path, stub: Stub) -> None
             Path(path).write_text(Path(path).read_text().replace("127.0.0.1:", "localhost:", 1))
             with pytest.raises(UsageError, match=r"\[listen\] changes only when the guard starts again"):
                 await running.reload(read(path))
+        finally:
+            await running.stop()
+
+    asyncio.run(run())
+
+
+def test_reloads_come_one_after_the_other_and_none_after_the_end(tmp_path: Path, stub: Stub) -> None:
+    path, _ = configured(tmp_path, stub, more="[models.digits.observe.feedback]\nenabled = true\n")
+
+    async def run() -> None:
+        running = Running(read(path), say=lambda text: None)
+        await running.start()
+        before = asyncio.all_tasks()
+        await asyncio.gather(*(running.reload(read(path)) for _ in range(5)))
+        # Of the configurations that have gone nothing goes on but their closing.
+        assert len(asyncio.all_tasks()) <= len(before) + 5
+        await asyncio.gather(running.stop(), _refused(running.reload(read(path))))
+        await asyncio.sleep(0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def _refused(reload: Any) -> None:
+        with pytest.raises(UsageError, match="is ending"):
+            await reload
+
+    asyncio.run(run())
+
+
+def test_a_reload_that_fails_halfway_changes_nothing_and_leaves_nothing(
+    tmp_path: Path, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = configured(tmp_path, stub, more="[models.digits.observe.feedback]\nenabled = true\n")
+
+    async def run() -> None:
+        running = Running(read(path), say=lambda text: None)
+        await running.start()
+        before, tasks = running.assembled, len(asyncio.all_tasks())
+        start = Assembled.start
+
+        def fails(assembled: Assembled) -> None:
+            start(assembled)
+            if assembled is not before:
+                raise UsageError("cannot be")
+
+        monkeypatch.setattr(Assembled, "start", fails)
+        with pytest.raises(UsageError, match="cannot be"):
+            await running.reload(read(path))
+        assert running.assembled is before and running.http.gateway is before.http
+        await asyncio.sleep(0)
+        assert len(asyncio.all_tasks()) == tasks
+        monkeypatch.undo()
+        await running.reload(read(path))
+        assert running.assembled is not before
+        await running.stop()
+
+    asyncio.run(run())
+
+
+def test_a_reload_goes_on_with_the_calls_whose_labels_are_waited_for(tmp_path: Path, stub: Stub) -> None:
+    path, port = configured(tmp_path, stub, more="[models.digits.observe.feedback]\nenabled = true\n")
+    text = Path(path).read_text().replace('actions = ["*"]', 'actions = ["*", "feedback"]')
+    Path(path).write_text(text)
+    key = (tmp_path / "key").read_text()
+
+    def told(call: str) -> int:
+        sent = json.dumps({"call": call, "labels": [1]}).encode()
+        return int(asked(port, key, "/v2/models/digits/feedback", sent)[1]["rows"])
+
+    def identified() -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            connection.request(
+                "POST",
+                "/v2/models/digits/infer",
+                body(0.5, 0.5),
+                {"x-api-key": key, "content-type": "application/json"},
+            )
+            response = connection.getresponse()
+            response.read()
+            return response.headers["x-request-id"]
+        finally:
+            connection.close()
+
+    async def run() -> None:
+        running = Running(read(path), say=lambda text: None)
+        await running.start()
+        try:
+            call = await asyncio.to_thread(identified)
+            await running.reload(read(path))
+            assert await asyncio.to_thread(told, call) == 1
         finally:
             await running.stop()
 

@@ -87,20 +87,26 @@ async def _until_told(path: str, running: Any) -> None:
     import signal
     import sys
 
-    from garrison.core.errors import GarrisonError
+    from garrison.core.errors import GarrisonError, first_line
+    from garrison.reporting.text import printable
     from garrison.serving.config.reading import read
 
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
 
+    def say(text: str) -> None:
+        print(f"garrison: {printable(text)}", file=sys.stderr, flush=True)
+
     async def reload() -> None:
         try:
             await running.reload(await asyncio.to_thread(read, path))
         except GarrisonError as error:
-            print(f"garrison: not reloaded, and going on as before: {error}", file=sys.stderr, flush=True)
+            say(f"not reloaded, and going on as before: {error}")
+        except Exception as error:
+            say(f"not reloaded, and going on as before: {type(error).__name__}: {first_line(error)}")
         else:
-            print(f"garrison: reloaded {path}", file=sys.stderr, flush=True)
+            say(f"reloaded {path}")
 
     def reloading() -> None:
         task = loop.create_task(reload())
@@ -118,6 +124,7 @@ async def _until_told(path: str, running: Any) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
     await running.stop()
+    await asyncio.gather(*tasks)
 
 
 def _check(arguments: "argparse.Namespace") -> int:

@@ -127,13 +127,27 @@ class Assembled:
         self._periodic = Periodic(self._jobs(), self._failed)
         self._periodic.start()
 
-    async def rest(self) -> None:
-        """End what goes on beside the calls and keep what it knows; calls that have begun go on."""
+    def take_over(self, old: "Assembled") -> None:
+        """Go on with what another configuration's parts know: what was watched, and issuers' keys. Raises
+        `UsageError`."""
+        before = {stage.model: stage.watch for stage in old.observers()}
+        for stage in self.observers():
+            if stage.model in before:
+                stage.watch.take_over(before[stage.model])
+        for mine, theirs in zip(self._all(AuthenticateStage), old._all(AuthenticateStage), strict=False):
+            if mine.tokens is not None and theirs.tokens is not None:
+                mine.tokens.take_over(theirs.tokens)
+
+    async def rest(self, *, keep: bool = True) -> None:
+        """End what goes on beside the calls and keep what it knows; calls that have begun go on.
+
+        Without `keep` nothing is written: for what ends before it had calls.
+        """
         if self._periodic is not None:
             await self._periodic.stop()
         for stage in self.observers():
             try:
-                await stage.stop()
+                await stage.stop(keep=keep)
             except UsageError as error:
                 self._failed("observe", error)
 

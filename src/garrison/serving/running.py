@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from garrison.core.errors import GarrisonError, UsageError, first_line
+from garrison.core.errors import UsageError, first_line
+from garrison.reporting.text import printable
 from garrison.serving.alerts.notifier import Notifier
 from garrison.serving.alerts.notifier import check as check_alerts
 from garrison.serving.assembly import Assembled
@@ -79,7 +80,10 @@ class Running:
         """What new requests meet."""
         self._servers: list[Any] = []
         self._grpc: Any = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], Assembled] = {}
+        self._changing = asyncio.Lock()
+        """One reload at a time, and none during the end: two of them would start watchers that nobody stops."""
+        self._stopping = False
 
     async def start(self) -> None:
         """Begin to listen and to watch. Raises `UsageError` for an address that cannot be had."""
@@ -117,35 +121,57 @@ class Running:
         Raises `UsageError`, and goes on as before, for one that cannot be, or that changes what only a restart can: the
         audit log, the addresses to listen at, the store.
         """
+        async with self._changing:
+            if self._stopping:
+                raise UsageError("the guard is ending")
+            await self._reload(config)
+
+    async def _reload(self, config: Config) -> None:
         check_alerts(config.alerts)
         _unchanged(self.assembled.config, config)
         new = self._assemble(config)
         old = self.assembled
-        await old.rest()
         try:
-            new.start()
-        except GarrisonError:
-            old.start()
+            grpc = new.grpc() if self._grpc is not None else None
+            await old.rest()
+            try:
+                new.take_over(old)
+                new.start()
+            except BaseException:
+                await new.rest(keep=False)
+                old.start()
+                raise
+        except BaseException:
+            await new.close()
             raise
+        # Nothing below fails: new calls meet all of the new configuration or nothing of it.
         self.assembled = new
         if self._grpc is not None:
-            self._grpc.gateway = new.grpc()
+            self._grpc.gateway = grpc
         self.http.gateway = new.http
         self.tally.serves(config.models)
         self._notifier.settle(config.alerts)
         self._audit.reloaded(config)
         leaving = asyncio.get_running_loop().create_task(_closed_later(old))
-        self._leaving.add(leaving)
-        leaving.add_done_callback(self._leaving.discard)
+        self._leaving[leaving] = old
+        leaving.add_done_callback(lambda task: self._leaving.pop(task, None))
 
     async def stop(self, grace: float = _GRACE) -> None:
         """Take nothing new, answer what has begun, write down what is known, and end."""
+        self._stopping = True
+        async with self._changing:
+            await self._stop(grace)
+
+    async def _stop(self, grace: float) -> None:
         await asyncio.gather(*(server.stop(grace) for server in self._servers))
         await self.assembled.rest()
         await self.assembled.close()
-        for task in self._leaving:
+        leaving = dict(self._leaving)
+        for task in leaving:
             task.cancel()
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        await asyncio.gather(*leaving, return_exceptions=True)
+        for old in leaving.values():
+            await old.close()
         await self._notifier.stop()
         await self._audit.stop()
         if self._tracer is not None:
@@ -170,7 +196,7 @@ class Running:
         now = time.monotonic()
         if now - self._said.get(name, -_SAID) >= _SAID:
             self._said[name] = now
-            self._say(f"garrison: {name} failed: {type(error).__name__}: {first_line(error)}")
+            self._say(printable(f"garrison: {name} failed: {type(error).__name__}: {first_line(error)}"))
 
     def _assemble(self, config: Config) -> Assembled:
         recorder = Records(self._audit.recorder(config), self.tally, self._tracer)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from joserfc import jwk, jws, jwt
 
@@ -384,3 +385,19 @@ def test_a_peers_tokens_are_read(issuer: Issuer) -> None:
     """Made by joserfc's lower layer, as other libraries make them."""
     token = jws.serialize_compact({"alg": "RS256", "kid": "rsa", "typ": "at+jwt"}, json.dumps(claims()), RSA)
     assert who(issuer, token).name == "ana"
+
+
+def test_another_configuration_goes_on_with_the_keys_of_an_issuer_that_does_not_answer_now() -> None:
+    clock = Clock()
+    with serving() as server:
+        issuer = Issuer(issuer=server.address, audiences=("models",))
+        before = Tokens((issuer,), Once(), wall=clock, monotonic=clock)
+        asked(before, signed(iss=server.address))
+        server.answers["/keys"] = (500, b"")
+        after = Tokens((issuer,), Once(), wall=clock, monotonic=clock)
+        after.take_over(before)
+        assert asked(after, signed(iss=server.address)).name == "ana"
+        changed = Tokens((msgspec.structs.replace(issuer, refresh=60.0),), Once(), wall=clock, monotonic=clock)
+        changed.take_over(before)
+        with pytest.raises(Unavailable):
+            asked(changed, signed(iss=server.address))

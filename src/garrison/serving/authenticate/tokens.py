@@ -74,6 +74,14 @@ class Tokens:
         """Of all issuers, for whoever renews them."""
         return [keys for _, keys in self._issuers.values()]
 
+    def take_over(self, other: "Tokens") -> None:
+        """Go on with the keys that were fetched for issuers that are configured as before: one that does not answer
+        at the moment must not turn a reload into an outage."""
+        for name, (issuer, _) in list(self._issuers.items()):
+            before = other._issuers.get(name)
+            if before is not None and before[0] == issuer and not issuer.jwks_file:
+                self._issuers[name] = before
+
     def known(self, token: str, certificate: bytes | None) -> Principal | None:
         """Whose token it is, if it was verified before and still holds."""
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

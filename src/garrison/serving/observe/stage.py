@@ -35,6 +35,7 @@ class ObserveStage:
         self.watch = watch
         self.altered = False
         """Whether the model is held not to be the one that was signed; set by the job that verifies it."""
+        self.model = name
         self._name, self._model, self._settings, self._services = name, model, model.observe, services
         self._task: asyncio.Task[None] | None = None
 
@@ -93,13 +94,18 @@ class ObserveStage:
                 raise UsageError(f"{self._settings.state}: {error}; take it away to begin anew") from None
         self._task = asyncio.get_running_loop().create_task(self._run(failed))
 
-    async def stop(self) -> None:
-        """Look at what waits, write down what shall survive, and end. Raises `UsageError` if it cannot be written."""
+    async def stop(self, *, keep: bool = True) -> None:
+        """Look at what waits, write down what shall survive, and end; without `keep`, end only.
+
+        Raises `UsageError` if it cannot be written.
+        """
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        if not keep:
+            return
         self.watch.drain()
         await self.watch.flush()
         if self._settings.state:
