@@ -72,7 +72,7 @@ def _run(arguments: "argparse.Namespace") -> int:
     config = read(arguments.config)
 
     async def serve() -> None:
-        running = Running(config, passphrase=lambda: _passphrase(arguments))
+        running = Running(config, passphrase=lambda: _passphrase(arguments), say=_tell)
         await _until_told(arguments.config, running)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -85,28 +85,23 @@ async def _until_told(path: str, running: Any) -> None:
     import asyncio
     import gc
     import signal
-    import sys
 
     from garrison.core.errors import GarrisonError, first_line
-    from garrison.reporting.text import printable
     from garrison.serving.config.reading import read
 
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
     tasks: set[asyncio.Task[None]] = set()
 
-    def say(text: str) -> None:
-        print(f"garrison: {printable(text)}", file=sys.stderr, flush=True)
-
     async def reload() -> None:
         try:
             await running.reload(await asyncio.to_thread(read, path))
         except GarrisonError as error:
-            say(f"not reloaded, and going on as before: {error}")
+            _tell(f"garrison: not reloaded, and going on as before: {error}")
         except Exception as error:
-            say(f"not reloaded, and going on as before: {type(error).__name__}: {first_line(error)}")
+            _tell(f"garrison: not reloaded, and going on as before: {type(error).__name__}: {first_line(error)}")
         else:
-            say(f"reloaded {path}")
+            _tell(f"garrison: reloaded {path}")
 
     def reloading() -> None:
         task = loop.create_task(reload())
@@ -125,6 +120,17 @@ async def _until_told(path: str, running: Any) -> None:
         loop.remove_signal_handler(number)
     await running.stop()
     await asyncio.gather(*tasks)
+
+
+def _tell(text: str) -> None:
+    """One line for whoever runs it, with what it quotes made harmless; whether it can be written or not."""
+    import contextlib
+    import sys
+
+    from garrison.reporting.text import printable
+
+    with contextlib.suppress(OSError, ValueError):
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def _check(arguments: "argparse.Namespace") -> int:

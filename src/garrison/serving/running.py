@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from garrison.core.errors import UsageError, first_line
-from garrison.reporting.text import printable
 from garrison.serving.alerts.notifier import Notifier
 from garrison.serving.alerts.notifier import check as check_alerts
 from garrison.serving.assembly import Assembled
@@ -196,7 +195,7 @@ class Running:
         now = time.monotonic()
         if now - self._said.get(name, -_SAID) >= _SAID:
             self._said[name] = now
-            self._say(printable(f"garrison: {name} failed: {type(error).__name__}: {first_line(error)}"))
+            self._say(f"garrison: {name} failed: {type(error).__name__}: {first_line(error)}")
 
     def _assemble(self, config: Config) -> Assembled:
         recorder = Records(self._audit.recorder(config), self.tally, self._tracer)
