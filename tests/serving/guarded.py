@@ -18,7 +18,7 @@ from tests.serving.servers import free_ports
 GRANTS = """
 [[authorise.roles.caller]]
 actions = ["*"]
-models = ["digits"]
+models = ["*"]
 
 [[authorise.roles.admin]]
 actions = ["*", "repository", "manage", "administer"]
