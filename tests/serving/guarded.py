@@ -86,12 +86,14 @@ def keyed(folder: Path) -> None:
 
 
 @contextmanager
-def guarding(folder: Path, text: str, *, grpc: bool = False, listen: str = "") -> Iterator[Guard]:
-    """A guard with a configuration, which begins behind `[listen]`, `[authenticate]` and its grants."""
+def guarding(
+    folder: Path, text: str, *, grpc: bool = False, listen: str = "", authenticate: str = ""
+) -> Iterator[Guard]:
+    """A guard with a configuration; `listen` and `authenticate` are further lines of those tables."""
     keyed(folder)
     port, other = free_ports(2)
     head = f'[listen]\nhttp = "127.0.0.1:{port}"\n' + (f'grpc = "127.0.0.1:{other}"\n' if grpc else "") + listen
-    (folder / "guard.toml").write_text(f'{head}\n[authenticate]\nkeys = "keys.json"\n{GRANTS}\n{text}')
+    (folder / "guard.toml").write_text(f'{head}\n[authenticate]\nkeys = "keys.json"\n{authenticate}\n{GRANTS}\n{text}')
     with started(folder, port, other, "for gRPC" if grpc else "for REST") as guard:
         yield guard
 

@@ -77,6 +77,8 @@ class Backend:
         """Requests by the id that the guard gave them."""
         self.sent: Counter[str] = Counter()
         """Requests by the id in their bodies."""
+        self.last = b""
+        """The body that came last."""
         self.ended = threading.Event()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -122,6 +124,7 @@ class Backend:
             while reader.readline():
                 headers = http.client.parse_headers(reader)
                 body = reader.read(int(headers["content-length"] or 0))
+                self.last = body
                 self.seen[str(headers["x-request-id"])] += 1
                 with suppress(ValueError, AttributeError):
                     self.sent[str(json.loads(body).get("id"))] += 1
