@@ -543,11 +543,12 @@ def test_a_clock_that_jumps_frees_nobody_of_limits_and_breaks_no_chain(jump: flo
     assert verified(str(tmp_path / "audit"))
 
 
+TEXT = '[[models.digits.schema.inputs]]\nname = "t"\ndatatype = "BYTES"\nshape = [-1, 1]\noptional = true\n'
 STAGES = {
     "authorise": '[authorise]\non-failure = "{0}"\n',
     "admit": '[models.digits.admit]\nrate = 1000\nrows-rate = 1000\non-failure = "{0}"\n',
     "schema": '[models.digits.schema]\non-failure = "{0}"\n',
-    "screen": '[models.digits.screen]\nsecrets.reaction = "block"\non-failure = "{0}"\n',
+    "screen": '[models.digits.screen]\nsecrets.reaction = "block"\non-failure = "{0}"\n' + TEXT,
     "observe": '[models.digits.observe]\nfeedback.enabled = true\non-failure = "{0}"\n',
     "protect": '[models.digits.protect]\non-failure = "{0}"\nrules = [{{outputs = ["scores"], digits = 1}}]\n',
 }
