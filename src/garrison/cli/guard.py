@@ -65,6 +65,8 @@ def _run(arguments: "argparse.Namespace") -> int:
 
     # gRPC's core tells of its own doings on standard error.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    # NumPy's matrices here are small: threads that wait for each other over them cost several times the work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
     from garrison.serving.config.reading import read
     from garrison.serving.running import Running
