@@ -1,8 +1,9 @@
 """What is watched of one model, behind a queue: calls only enqueue, and what it costs is paid by the batch."""
 
+import itertools
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -30,6 +31,10 @@ from garrison.serving.tensors.tensor import Tensor
 
 _BATCH = 64
 """Calls, or rows, that are looked at in one go, between which others have their turn."""
+
+
+_Taken = tuple[Call, Sequence[Tensor], Tensor | None]
+"""A call, its inputs, and the output that says the class."""
 
 
 class ModelWatch:
@@ -127,37 +132,25 @@ class ModelWatch:
         asked: list[NDArray[np.float32]] = []
         scores: list[NDArray[np.floating] | None] = []
         principals: list[str] = []
-        rows = 0
-        last = ""
-        while self._waiting and rows < _BATCH:
-            call, answer, size = self._waiting.popleft()
-            self._bytes -= size
-            last = call.identifier
-            self.calls += 1
-            try:
-                given, told = call.tensors(), answer.tensors(call)
-            except Refused:
-                self.unread += 1
-                rows += 1
-                continue
-            most = self._settings.rows_per_call
+        taken, last = self._taken()
+        for calls, counts, given, output in self._joined(taken):
+            most = self._settings.rows_per_call if len(calls) == 1 else sum(counts)
             read = self._inputs.layout.matrix(given, most) if self._inputs is not None else None
-            table = self._told(call, told, read[1] if read is not None else 0, outputs, decided)
+            table = self._told(calls, counts, output, read[1] if read is not None else 0, most, outputs, decided)
             if read is None:
-                self.unread += self._inputs is not None
-                rows += 1
+                self.unread += (self._inputs is not None) * len(calls)
                 continue
             found, whole = read
-            rows += max(len(found), 1)
             self.rows += len(found)
             self.skipped_rows += whole - len(found)
             inputs.append(found)
             if self.principals is not None and len(found):
                 asked.append(found)
-                principals.extend([call.principal.name] * len(found))
+                for call, count in zip(calls, counts if len(calls) > 1 else [len(found)], strict=True):
+                    principals.extend([call.principal.name] * count)
                 scores.append(table)
                 if whole > len(found):
-                    self._events(self.principals.skipped(call.principal.name, whole - len(found)))
+                    self._events(self.principals.skipped(calls[0].principal.name, whole - len(found)))
         self._look(inputs, outputs, decided, last)
         if self.principals is not None and asked:
             tables = [one for one in scores if one is not None]
@@ -165,17 +158,65 @@ class ModelWatch:
             together = np.concatenate(tables) if alike else None
             self._events(self.principals.add(principals, np.concatenate(asked), together))
 
+    def _taken(self) -> tuple[list[_Taken], str]:
+        """What is looked at next, with the outputs that say the class, and the last call's identifier."""
+        taken: list[_Taken] = []
+        rows, last, settings = 0, "", self._settings
+        while self._waiting and rows < _BATCH:
+            call, answer, size = self._waiting.popleft()
+            self._bytes -= size
+            last = call.identifier
+            self.calls += 1
+            rows += 1
+            try:
+                given, told = call.tensors(), answer.tensors(call)
+            except Refused:
+                self.unread += 1
+                continue
+            if given and given[0].shape:
+                rows += max(min(given[0].shape[0], settings.rows_per_call) - 1, 0)
+            # Another model's answer says nothing of this one.
+            taken.append((call, given, scores_of(told, settings.scores) if told and not call.requested else None))
+        return taken, last
+
+    def _joined(self, taken: list[_Taken]) -> Iterator[tuple[list[Call], list[int], Sequence[Tensor], Tensor | None]]:
+        """Calls, the rows of each, and inputs and scores: those that are alike as if they had been one call."""
+        for alike, some in itertools.groupby(taken, self._alike):
+            run = list(some)
+            if alike is None or len(run) == 1:
+                for call, given, output in run:
+                    yield [call], [len(output.data) if output is not None and output.data.ndim else 1], given, output
+                continue
+            counts = [len(given[0].data) for _, given, _ in run]
+            inputs = _stacked([given[0] for _, given, _ in run])
+            yield (
+                [call for call, _, _ in run],
+                counts,
+                [inputs],
+                _stacked([output for *_, output in run if output is not None]),
+            )
+
+    def _alike(self, taken: _Taken) -> tuple[str, str, str, str] | None:
+        """What calls agree in that are joined; `None` for one that is looked at by itself."""
+        _, given, output = taken
+        if len(given) != 1 or output is None or self._inputs is None:
+            return None
+        rows, told = given[0].data, output.data
+        if rows.ndim != 2 or told.ndim != 2 or not 0 < len(rows) == len(told) <= self._settings.rows_per_call:
+            return None
+        if rows.shape[1] != len(self._inputs.layout.columns):
+            return None
+        if self._outputs is None or told.shape[1] != len(self._outputs.layout.columns):
+            return None
+        return given[0].name, given[0].datatype, output.name, output.datatype
+
     def _told(
-        self, call: Call, tensors: Sequence[Tensor], rows: int, outputs: list[NDArray[np.float32]],
-        decided: list[NDArray[np.intp]],
+        self, calls: list[Call], counts: list[int], output: Tensor | None, rows: int, most: int,
+        outputs: list[NDArray[np.float32]], decided: list[NDArray[np.intp]],
     ) -> NDArray[np.floating] | None:  # fmt: skip
-        """Take in the outputs of a call. Returns its scores (rows, classes), if it has such."""
-        if call.requested or not tensors:
-            return None  # another model's answer
-        output = scores_of(tensors, self._settings.scores)
+        """Take in the scores of calls. Returns them (rows, classes), if they are such."""
         if output is None:
             return None
-        most = self._settings.rows_per_call
         classes = decisions(output)
         read = self._outputs.layout.matrix([output], most) if self._outputs is not None else None
         kept = evenly(len(output.data) if output.data.ndim else 1, most)
@@ -183,9 +224,14 @@ class ModelWatch:
             outputs.append(read[0])
             if classes is not None and self._shares is not None:
                 decided.append(classes if kept is None else classes[kept])
-        if classes is not None and self._memory is not None and len(classes) <= MOST_ROWS:
-            groups = groups_of(call, len(classes), self._settings.feedback.groups)
-            self._memory.put(call.identifier, call.principal.name, classes, groups)
+        if classes is not None and self._memory is not None:
+            start = 0
+            for call, count in zip(calls, counts if len(calls) > 1 else [len(classes)], strict=True):
+                if count <= MOST_ROWS:
+                    groups = groups_of(call, count, self._settings.feedback.groups)
+                    own = classes[start : start + count].copy()
+                    self._memory.put(call.identifier, call.principal.name, own, groups)
+                start += count
         if output.data.ndim != 2 or output.data.shape[1] < 2 or len(output.data) != rows:
             return None
         return output.data if kept is None else output.data[kept]
@@ -293,6 +339,12 @@ class _State(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     inputs: list[bytes]
     outputs: list[bytes]
     principals: bytes
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """Tables of the same columns as one."""
+    rows = np.concatenate([one.data for one in tensors])
+    return Tensor(tensors[0].name, tensors[0].datatype, rows.shape, rows, {})
 
 
 def _words(side: SideWatch) -> str:
