@@ -8,7 +8,7 @@ from garrison.serving import refusals
 from garrison.serving.calls import Answer, Call, Forward, Mark
 from garrison.serving.config.config import Model
 from garrison.serving.refusals import Reason, Refused
-from garrison.serving.stages import Recorder, Stage
+from garrison.serving.stages import Head, Recorder, Stage
 
 _UNRECORDED = Refused(Reason.FAILED, "the call cannot be recorded, and is not answered")
 
@@ -30,6 +30,7 @@ class Guard:
         self._models = models
         self._stages = {name: tuple(stages(model)) for name, model in models.items()}
         self._without_model = tuple(stages(None))
+        self._heads = tuple(stage for stage in self._without_model if isinstance(stage, Head))
         self._recorder = recorder
         self._failed = failed
 
@@ -60,6 +61,18 @@ class Guard:
             else:
                 _release(call.releases)
         return await self._recorded(call, answer, refused)
+
+    def head(self, call: Call) -> None:
+        """Raise `Refused` for a call that is not let in whatever its body is. It is not on record by that: `refuse`
+        does it."""
+        for stage in self._heads:
+            try:
+                stage.head(call)
+            except Refused:
+                raise
+            except Exception as error:
+                self._failed(stage.name, error)
+                raise Refused(Reason.FAILED, "the guard cannot decide about the request") from error
 
     async def refuse(self, call: Call, refusal: Refused) -> Answer:
         """The answer to a call that an adapter refuses before any stage sees it, on record like all others."""

@@ -1,7 +1,7 @@
 """What a stage is."""
 
 from collections.abc import Awaitable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from garrison.serving.calls import Answer, Call
 
@@ -24,6 +24,18 @@ class Stage(Protocol):
 
     def after(self, call: Call, answer: Answer) -> Awaitable[None] | None:
         """Asked for answers of the server, failures included, and not for refusals."""
+        ...
+
+
+@runtime_checkable
+class Head(Protocol):
+    """A stage that can refuse before a body is read, so that a stranger's takes neither memory nor a connection's
+    time. It is asked again with the others, since only then is it known whether it can decide."""
+
+    name: str
+
+    def head(self, call: Call) -> None:
+        """Raises `Refused`."""
         ...
 
 

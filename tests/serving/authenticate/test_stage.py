@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -202,3 +203,28 @@ def test_addresses_of_one_network_guess_together(keys: tuple[str, str]) -> None:
         with pytest.raises(Refused):
             found.before(call)
     assert [one.finding.rule for one in incidents] == ["credential-guessing"]
+
+
+def test_the_head_alone_refuses_whom_no_body_would_let_in(keys: tuple[str, str], issuer: Issuer) -> None:
+    incidents: list[Incident] = []
+    found = made(incidents, keys=keys[0], issuers=(issuer,), attempts=3)
+
+    def head(**headers: str) -> Call:
+        call = Call(Action.INFER, transport="http", headers=headers, peer=Peer("10.0.0.1"), model="m")
+        found.head(call)
+        return call
+
+    assert head(**{"x-api-key": keys[1]}).principal.name == "ana"
+    assert head(authorization=f"Bearer {token()}").principal.name == "bob"
+    for headers in ({}, {"x-api-key": "guess"}, {"authorization": "Bearer a.b.c"}, {"authorization": "Basic YQ=="}):
+        with pytest.raises(Refused) as caught:
+            head(**headers)
+        assert caught.value.reason is Reason.UNAUTHENTICATED
+    assert [one.finding.rule for one in incidents] == ["credential-guessing"]
+
+
+def test_a_token_for_one_use_is_not_used_by_its_head(issuer: Issuer) -> None:
+    found = made(issuers=(msgspec.structs.replace(issuer, once=True),))
+    call = Call(Action.INFER, transport="http", headers={"authorization": f"Bearer {token()}"}, peer=Peer(), model="m")
+    found.head(call)  # its store raises whenever it is asked
+    assert not call.principal.method

@@ -131,6 +131,46 @@ def test_a_body_that_says_it_is_too_large_is_not_waited_for() -> None:
     assert statuses(answer) == [413]
 
 
+class Strict:
+    """Lets in who shows the word."""
+
+    name = "strict"
+    on_failure = "closed"
+
+    def head(self, call: Call) -> None:
+        self.before(call)
+
+    def before(self, call: Call) -> None:
+        if call.headers.get("x-api-key") != "word":
+            raise Refused(Reason.UNAUTHENTICATED, "who?")
+
+    def after(self, call: Call, answer: Answer) -> None:
+        pass
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 5\r\n", b"transfer-encoding: chunked\r\n"])
+@pytest.mark.parametrize("expect", [b"", b"expect: 100-continue\r\n"])
+def test_a_strangers_body_is_not_waited_for(framing: bytes, expect: bytes) -> None:
+    records = Records()
+
+    async def run() -> bytes:
+        async with serving(gateway(echo, records=records, stages=[Strict()])) as server:
+            return await exchange(server.port, INFER + framing + expect + b"\r\n")
+
+    answer = asyncio.run(run())
+    assert statuses(answer) == [401] and b"\r\nconnection: close\r\n" in answer
+    ((call, status, refused),) = records.lines
+    assert (call.action, call.model, status, refused) == (Action.INFER, "m", 401, "unauthenticated")
+
+
+def test_whom_the_head_lets_in_is_asked_for_the_body() -> None:
+    async def run() -> bytes:
+        async with serving(gateway(echo, stages=[Strict()])) as server:
+            return await exchange(server.port, INFER + CLOSE + b"x-api-key: word\r\ncontent-length: 3\r\n\r\nabc")
+
+    assert asyncio.run(run()).endswith(b"infer abc")
+
+
 def test_a_body_that_turns_out_too_large_is_read_no_further() -> None:
     chunks = b"transfer-encoding: chunked\r\n\r\n" + b"3\r\nabc\r\n" * 2 + b"0\r\n\r\n"
     assert statuses(ask(INFER + chunks, listen=Listen(max_body=4))) == [413]

@@ -6,8 +6,8 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import NoReturn
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn
 
 from garrison.core.findings import Finding, Severity
 from garrison.serving.admit.callers import network
@@ -59,7 +59,24 @@ class AuthenticateStage:
         """For whoever renews the issuers' keys."""
         return self._tokens
 
+    def head(self, call: Call) -> None:
+        """Refuse by the head alone whom no body would let in. A token of which the issuer or the store is to be asked
+        is looked at once the body is there."""
+        known, found = self._shown(call)
+        if known is None or isinstance(known, Principal):
+            self._settle(call, found or known)
+        else:
+            known.close()
+
     def before(self, call: Call) -> Awaitable[None] | None:
+        known, found = self._shown(call)
+        if known is None or isinstance(known, Principal):
+            self._settle(call, found or known)
+            return None
+        return self._later(call, known, found)
+
+    def _shown(self, call: Call) -> "tuple[Principal | Coroutine[Any, Any, Principal] | None, Principal | None]":
+        """Who its token says that it is, or what is to be waited for to know; and who the rest says that it is."""
         headers = call.headers
         authorization, key = headers.get("authorization"), headers.get("x-api-key")
         token = None
@@ -79,13 +96,7 @@ class AuthenticateStage:
         if self._certificates is not None and call.peer.certificate is not None:
             shown = self._certificates.find(call.peer.certificate)
             found = found or (shown if token is None else None)
-        if token is not None:
-            known = self._by_token(call, token)
-            if not isinstance(known, Principal):
-                return self._later(call, known, found)
-            found = found or known
-        self._settle(call, found)
-        return None
+        return (self._by_token(call, token) if token is not None else None), found
 
     def after(self, call: Call, answer: Answer) -> None:
         pass
@@ -105,7 +116,7 @@ class AuthenticateStage:
             self._refuse(call, "a key that is not good" if well_formed(text) else "a key that is none")
         return found[0]
 
-    def _by_token(self, call: Call, token: str) -> Principal | Awaitable[Principal]:
+    def _by_token(self, call: Call, token: str) -> Principal | Coroutine[Any, Any, Principal]:
         if self._tokens is None:
             self._refuse(call, "a token, and none are taken")
         try:

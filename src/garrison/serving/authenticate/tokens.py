@@ -18,7 +18,7 @@ import json
 import time
 import warnings
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from garrison.serving.authenticate.key_sets import KeySet, Unavailable
@@ -95,7 +95,7 @@ class Tokens:
             raise BadToken("is bound to another certificate")
         return found.principal
 
-    def verify(self, token: str, certificate: bytes | None) -> Principal | Awaitable[Principal]:
+    def verify(self, token: str, certificate: bytes | None) -> Principal | Coroutine[Any, Any, Principal]:
         """Whose token it is: at once, or after asking the store or the issuer.
 
         Raises `BadToken`, and `Unavailable` where the issuer's keys are not to be had.
@@ -142,7 +142,7 @@ class Tokens:
         keys: KeySet,
         algorithm: str,
         certificate: bytes | None,
-    ) -> Principal | Awaitable[Principal]:
+    ) -> Principal | Coroutine[Any, Any, Principal]:
         _verify(token, key, algorithm)
         begins, expires = _times(claims, issuer, self._wall())
         if not set(issuer.audiences) & set(_texts(claims.get("aud"))):

@@ -46,7 +46,8 @@ class GuardApp:
         call = None
         try:
             call = gateway.begin(scope["method"], _target(scope), scope["headers"], peer)
-            gateway.declared(call)
+            if gateway.declared(call) or call.method == "POST":
+                gateway.head(call)
             async with asyncio.timeout(gateway.listen.body_timeout):
                 call.body = await _body(call, gateway, receive)
         except _Gone:

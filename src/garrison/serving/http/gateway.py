@@ -82,6 +82,10 @@ class Gateway:
             raise too_large(call)
         return declared
 
+    def head(self, call: Call) -> None:
+        """Raises `Refused` for a call whose body need not be read, since nobody is let in with it."""
+        self._guard.head(call)
+
     def answer(self, call: Call) -> Awaitable[Answer]:
         """The answer to a call that has its body; refusals included, and all of them on record."""
         return self._guard.answer(call, self._handlers.get(call.operation, self._ask))

@@ -211,6 +211,8 @@ class ServerProtocol(asyncio.Protocol):
             chunked = "transfer-encoding" in call.headers
             if chunked and version == "1.0":
                 raise Refused(Reason.MALFORMED, "HTTP/1.0 knows no transfer encodings")
+            if declared or chunked:
+                gateway.head(call)
             if self._server.buffered + (declared or 0) > gateway.listen.max_buffered:
                 raise Refused(Reason.OVERLOADED, _CROWDED, retry_after=1)
         except Refused as refused:

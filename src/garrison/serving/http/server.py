@@ -2,6 +2,7 @@
 
 import asyncio
 import email.utils
+import os
 import re
 import ssl
 from types import TracebackType
@@ -71,7 +72,9 @@ class Server:
                 )
         except OSError as error:
             self._stop_sweeping()
-            raise UsageError(f"cannot listen at {self._address}: {error.strerror or error}") from None
+            where = self._address if isinstance(self._address, str) else f"{self._address[0]}:{self._address[1]}"
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise UsageError(f"cannot listen at {where}: {why}") from None
 
     async def stop(self, grace: float = 30.0) -> None:
         """Accept nothing more, answer what has begun within `grace` seconds, and close."""
