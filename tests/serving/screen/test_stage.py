@@ -211,3 +211,41 @@ def test_what_the_detector_cannot_take_is_flagged(detector: Path, tensors: tuple
     with pytest.raises(Refused) as refused:
         passed(found, called(*tensors))
     assert "energy" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\uff14\uff11\uff11\uff11 \uff11\uff11\uff11\uff11 \uff11\uff11\uff11\uff11 \uff11\uff11\uff11\uff11",
+        "\u0664" + "\u0661" * 15,
+        "4111\u200b1111\u200b1111\u200b1111",
+        "4111\u20111111\u20111111\u20111111",
+        "a\u00adnn@exam\u200dple.com",
+        "ann\uff20example\uff0ecom",
+        "\u06634111111111111111",
+    ],
+)
+def test_what_only_looks_different_is_told_all_the_same(text: str) -> None:
+    found = made(Screen(personal_data=TextUse(reaction="block")))
+    with pytest.raises(Refused):
+        passed(found, texts(text))
+
+
+def test_a_credential_with_what_is_not_seen_in_it_is_told() -> None:
+    found = made(Screen(secrets=TextUse(reaction="block")))
+    for text in (TOKEN, TOKEN[:20] + "\u200b" + TOKEN[20:]):
+        with pytest.raises(Refused):
+            passed(found, texts(text))
+
+
+def test_long_texts_are_looked_at_beside_the_loop() -> None:
+    async def run() -> None:
+        found = made(Screen(personal_data=TextUse(reaction="block")))
+        assert found.before(texts("short")) is None
+        waiting = found.before(texts("long " * 10_000 + "ann@example.com"))
+        assert waiting is not None
+        with pytest.raises(Refused):
+            await waiting
+        found.close()
+
+    asyncio.run(run())

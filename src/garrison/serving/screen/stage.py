@@ -23,6 +23,10 @@ _SHADOWS = 256
 class Look(Protocol):
     """Looks at the inputs of a call."""
 
+    def takes_long(self, call: Call) -> bool:
+        """Whether it should be asked in a thread."""
+        ...
+
     def marks(self, call: Call) -> Iterator[Mark]: ...
 
 
@@ -30,7 +34,6 @@ class Look(Protocol):
 class _Check:
     look: Look
     reaction: Reaction
-    threaded: bool
 
 
 class ScreenStage:
@@ -53,7 +56,7 @@ class ScreenStage:
     def before(self, call: Call) -> Awaitable[None] | None:
         if call.action not in _READ or not self._now:
             return None
-        slow = [one for one in self._now if one.threaded and _takes_long(one.look, call)]
+        slow = [one for one in self._now if one.look.takes_long(call)]
         for one in self._now:
             if one not in slow:
                 self._react(call, one, list(one.look.marks(call)))
@@ -104,10 +107,6 @@ _WORDS = {
 }
 
 
-def _takes_long(look: Look, call: Call) -> bool:
-    return isinstance(look, InputDetector) and look.takes_long(call)
-
-
 def stage(config: Config, model: Model | None, services: Services) -> ScreenStage | None:
     """The stage of a model; `None` where nothing is looked for. Raises `UsageError`."""
     if model is None:
@@ -116,18 +115,16 @@ def stage(config: Config, model: Model | None, services: Services) -> ScreenStag
     checks = []
     for name, use in settings.detectors.items():
         try:
-            checks.append(_Check(InputDetector(name, use), use.reaction, threaded=True))
+            checks.append(_Check(InputDetector(name, use), use.reaction))
         except UsageError as error:
             raise UsageError(f"screen.detectors.{name}: {error}") from None
     texts = model.schema.unchecked or any(one.datatype == "BYTES" for one in model.schema.inputs)
     if settings.personal_data.reaction != "off" and texts:
-        checks.append(
-            _Check(PersonalTexts(settings.personal_data.kinds), settings.personal_data.reaction, threaded=False)
-        )
+        checks.append(_Check(PersonalTexts(settings.personal_data.kinds), settings.personal_data.reaction))
     if settings.secrets.kinds:
         raise UsageError("screen.secrets: has no kinds to choose from")
     if settings.secrets.reaction != "off" and texts:
-        checks.append(_Check(SecretTexts(), settings.secrets.reaction, threaded=False))
+        checks.append(_Check(SecretTexts(), settings.secrets.reaction))
     if any(one.reaction == "fallback" for one in checks) and settings.fallback not in config.models:
         raise UsageError(f"screen.fallback: no model named {settings.fallback!r} is configured")
     backend = config.models[settings.fallback].backend if settings.fallback in config.models else ""
