@@ -186,6 +186,16 @@ def test_eighty_megabytes_take_the_servers_memory(mlserver: Server, before_mlser
     assert most_memory(mlserver.process) - held > 500
 
 
+def test_eighty_megabytes_over_grpc(mlserver: Server, before_mlserver: tuple[Guard, Relay]) -> None:
+    guard, _ = before_mlserver
+    large = question(64, raw=True)
+    large.raw_input_contents[0] = bytes(80 << 20)
+    held, guards = forget_memory(mlserver.process), forget_memory(guard.process.pid)
+    assert over_grpc(guard.grpc, INFER, large, guard.key()) == "RESOURCE_EXHAUSTED"
+    assert most_memory(guard.process.pid) - guards < 120
+    assert most_memory(mlserver.process) - held < 40
+
+
 def stranger(proof: Path) -> tuple[dict[str, Any], Any]:
     """A request to load a model that brings its own Python along: by REST, and by gRPC."""
     source = (

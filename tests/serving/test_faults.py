@@ -630,11 +630,12 @@ def _busy(clients: list[Client], enough: int) -> bool:
 
 def test_a_guard_that_is_killed_has_on_record_all_that_it_answered(tmp_path: Path) -> None:
     with backends() as (backend,):
-        text = f'[backends.default]\nhttp = "{backend.address}"\n[record]\ncheckpoint-records = 50\n'
+        text = f'[backends.default]\nhttp = "{backend.address}"\n' + SCHEMA.format("digits")
+        text += '[record]\ncheckpoint-records = 50\ndurability = "{0}"\n'
         keyed(tmp_path)
         answered: dict[str, str] = {}
-        for number in range(5):
-            with guarding(tmp_path, text + SCHEMA.format("digits")) as guard:
+        for number, durability in enumerate(["system", "disk", "system", "disk", "system"]):
+            with guarding(tmp_path, text.format(durability)) as guard:
                 clients = [Client(guard, f"{number} {one}") for one in range(8)]
                 for client in clients:
                     client.start()

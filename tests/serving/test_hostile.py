@@ -14,7 +14,7 @@ import pytest
 
 from garrison.cli.main import main
 from tests.serving.guarded import Guard, calls, forget_memory, guarding, most_memory
-from tests.serving.test_faults import SCHEMA, Backend, backends, body, path
+from tests.serving.test_faults import SCHEMA, Backend, backends, body, good, path, until
 
 LISTEN = "body-timeout = 2\nheader-timeout = 2\nidle-timeout = 5\nmax-connections = 200\n"
 
@@ -302,3 +302,27 @@ def test_a_large_body_without_a_key_is_not_waited_for(before: tuple[Guard, Backe
     guard, _ = before
     large = b"POST " + path().encode() + b" HTTP/1.1\r\nhost: a\r\ncontent-length: 999999999\r\n\r\n"
     assert statuses(exchanged(guard, large)) == [413]
+
+
+def test_who_leaves_is_recorded_and_the_server_is_not_blamed(before: tuple[Guard, Backend]) -> None:
+    guard, backend = before
+    seen = sum(backend.seen.values())
+    left = threading.Event()
+
+    def late(connection: socket.socket) -> bool:
+        left.wait(30)
+        return good(connection)
+
+    backend.behave = late
+    try:
+        for number in range(15):
+            with socket.create_connection(("127.0.0.1", guard.port)) as connection:
+                connection.sendall(whole(guard, json.dumps(body()).encode()))
+                until(lambda number=number: sum(backend.seen.values()) == seen + number + 1)  # type: ignore[misc]
+        until(lambda: [one["refused"] for one in calls(guard.log)[-15:]] == ["cancelled"] * 15)
+    finally:
+        backend.behave = good
+        left.set()
+    assert {one["status"] for one in calls(guard.log)[-15:]} == {499}
+    # Ten failures in a row would have had the server left alone.
+    assert guard.ask(path(), body())[0] == 200

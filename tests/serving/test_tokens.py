@@ -68,13 +68,13 @@ class Setting:
 
 
 @contextmanager
-def setting(server: Server, folder: Path, *keys: Any, silent: bool = False) -> Iterator[Setting]:
-    """A guard before a server, and an issuer that has these keys when the guard begins to ask."""
+def setting(server: Server, folder: Path, *keys: Any, silent: bool = False, more: str = "") -> Iterator[Setting]:
+    """A guard before a server, and an issuer that has these keys when the guard begins to ask; `more` is of it."""
     with serving() as issuer:
         issuer.keys = public(*keys)
         if silent:
             issuer.answers["/keys"] = (500, b"")
-        text = GUARD.format(http=server.http, grpc=server.grpc, issuer=issuer.address) + SCHEMA
+        text = GUARD.format(http=server.http, grpc=server.grpc, issuer=issuer.address) + more + SCHEMA
         with guarding(folder, text, grpc=True, authenticate="attempts = 1000") as guard:
             yield Setting(guard, issuer)
 
@@ -169,3 +169,11 @@ def test_without_its_issuer_a_guard_lets_in_none_of_its_callers(mlserver: Server
         assert before.statuses(before.token()) in ((503, "UNAVAILABLE"), (401, "UNAUTHENTICATED"))
         # Keys of the guard's own are good all the same.
         assert before.guard.ask("/v2/models/digits/infer", GOOD)[0] == 200
+
+
+def test_a_token_for_one_use_is_good_once_whichever_way_it_comes(mlserver: Server, tmp_path: Path) -> None:
+    with setting(mlserver, tmp_path, RSA, more="once = true\n") as before:
+        assert before.statuses(before.token(jti="1")) == (200, "UNAUTHENTICATED")
+        assert before.statuses(before.token(jti="1")) == (401, "UNAUTHENTICATED")
+        assert before.statuses(before.token(jti="2")) == (200, "UNAUTHENTICATED")
+        assert before.statuses(before.token()) == (401, "UNAUTHENTICATED")
