@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -326,3 +327,19 @@ def test_who_leaves_is_recorded_and_the_server_is_not_blamed(before: tuple[Guard
     assert {one["status"] for one in calls(guard.log)[-15:]} == {499}
     # Ten failures in a row would have had the server left alone.
     assert guard.ask(path(), body())[0] == 200
+
+
+def test_bodies_that_do_not_end_keep_nobody_out(tmp_path: Path) -> None:
+    with backends() as (backend,):
+        text = f'[backends.default]\nhttp = "{backend.address}"\n' + SCHEMA.format("digits")
+        with guarding(tmp_path, text, listen="max-buffered = 8000000\nbody-timeout = 20\n") as guard:
+            slow = [socket.create_connection(("127.0.0.1", guard.port), timeout=30) for _ in range(8)]
+            try:
+                for one in slow:
+                    one.sendall(head(guard, "content-length: 1000000") + b" " * 999_990)
+                # Within a tenth of their time they may fill what there is.
+                time.sleep(2.5)
+                until(lambda: [guard.ask(path(), body())[0] for _ in range(5)] == [200] * 5, 12)
+            finally:
+                for one in slow:
+                    one.close()

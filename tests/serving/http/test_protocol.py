@@ -234,6 +234,28 @@ def test_bodies_of_all_together_are_bounded() -> None:
     assert asyncio.run(run()) == [503, 503, 200]
 
 
+def test_bodies_that_come_slowly_make_way_for_others() -> None:
+    async def run() -> tuple[list[int], list[int]]:
+        limits = Listen(max_buffered=1000, body_timeout=10)
+        async with serving(gateway(echo, listen=limits)) as server:
+            slow = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
+            for _, writer in slow:
+                writer.write(INFER + b"content-length: 330\r\n\r\n" + b"x" * 320)
+            async with asyncio.timeout(20):
+                while server.buffered < 960:
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(1.2)
+            other = await exchange(server.port, INFER + CLOSE + b"content-length: 100\r\n\r\n" + b"x" * 100)
+            for _, writer in slow[1:]:
+                writer.write(b"x" * 10)
+            answers = [await reader.readuntil(b"\r\n\r\n") for reader, _ in slow]
+            for _, writer in slow:
+                writer.close()
+            return statuses(other), statuses(b"".join(answers))
+
+    assert asyncio.run(run()) == ([200], [503, 200, 200])
+
+
 @pytest.mark.parametrize(
     "head",
     [

@@ -169,6 +169,15 @@ class ServerProtocol(asyncio.Protocol):
         else:
             self.abort()
 
+    @property
+    def receiving(self) -> int:
+        """Bytes that have come of a body that is not whole."""
+        return self._body_size
+
+    def make_way(self) -> None:
+        """Give up a body that is not whole, since there are too many."""
+        self._refuse(Refused(Reason.OVERLOADED, _CROWDED, retry_after=1))
+
     def leave(self) -> None:
         """Close, once what has begun is answered."""
         if self._task is None and self._state is _State.IDLE:
@@ -213,7 +222,7 @@ class ServerProtocol(asyncio.Protocol):
                 raise Refused(Reason.MALFORMED, "HTTP/1.0 knows no transfer encodings")
             if declared or chunked:
                 gateway.head(call)
-            if self._server.buffered + (declared or 0) > gateway.listen.max_buffered:
+            if not self._server.room(self, declared or 0):
                 raise Refused(Reason.OVERLOADED, _CROWDED, retry_after=1)
         except Refused as refused:
             raise _Stop(refused) from None
@@ -233,7 +242,7 @@ class ServerProtocol(asyncio.Protocol):
         if self._body_size > self._most:
             assert self._call is not None
             raise _Stop(too_large(self._call))
-        if server.buffered > self._gateway.listen.max_buffered:
+        if server.buffered > self._gateway.listen.max_buffered and not server.room(self, 0):
             raise _Stop(Refused(Reason.OVERLOADED, _CROWDED, retry_after=1))
         self._body.append(part)
 

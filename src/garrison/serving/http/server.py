@@ -13,6 +13,8 @@ from garrison.serving.http.gateway import Current
 from garrison.serving.http.protocol import ServerProtocol
 
 _SWEEP_SECONDS = 0.5
+_PATIENCE = 0.1
+"""The share of the time for a body after which it makes way for others where there are too many."""
 _BACKLOG = 1024
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})")
 
@@ -115,6 +117,27 @@ class Server:
         self._connections.discard(connection)
         if not self._connections and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
+
+    def room(self, asking: ServerProtocol, size: int) -> bool:
+        """Whether so many bytes more of bodies may be received.
+
+        Where there are too many, those bodies make way that have been coming for long, the oldest first. Otherwise
+        few callers that send slowly could keep all others out.
+        """
+        limits = self.limits
+        over = self.buffered + size - limits.max_buffered
+        if over <= 0:
+            return True
+        latest = self.loop.time() + limits.body_timeout * (1 - _PATIENCE)
+        slow = [one for one in self._connections if one is not asking and one.receiving and one.due < latest]
+        if sum(one.receiving for one in slow) < over:
+            return False
+        for one in sorted(slow, key=lambda one: one.due):
+            over -= one.receiving
+            one.make_way()
+            if over <= 0:
+                break
+        return True
 
     def _sweep(self) -> None:
         self.date = b"date: %b\r\n" % email.utils.formatdate(usegmt=True).encode()
