@@ -148,6 +148,16 @@ def test_a_principal_has_a_name(path: str, principal: str) -> None:
         create(path, "ana", lifetime=0)
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0])
+def test_no_key_becomes_endless_by_a_number_that_is_none(path: str, seconds: float) -> None:
+    key, _ = create(path, "ana", lifetime=60)
+    with pytest.raises(UsageError):
+        rotate(path, key.id, overlap=seconds)
+    with pytest.raises(UsageError):
+        create(path, "ana", lifetime=seconds)
+    assert [one.expires for one in read(path)] == [key.expires]
+
+
 def test_two_who_make_keys_at_once_lose_none(path: str) -> None:
     threads = [threading.Thread(target=lambda: [create(path, "ana") for _ in range(10)]) for _ in range(4)]
     for thread in threads:

@@ -166,6 +166,16 @@ def test_a_certificate_lets_in_by_its_names() -> None:
     assert refused(found, shown=old).reason is Reason.UNAUTHENTICATED
 
 
+def test_a_bad_certificate_lets_in_nobody_whatever_is_beside_it(keys: tuple[str, str]) -> None:
+    found = made(
+        keys=keys[0], certificates=(Certificate(uri="spiffe://example/*"),), anonymous=Anonymous(roles=("public",))
+    )
+    old = certificate(x509.UniformResourceIdentifier("spiffe://example/robot"), days=1)
+    for shown in (old, certificate(), b"no certificate"):
+        assert refused(found, shown=shown).reason is Reason.UNAUTHENTICATED
+        assert refused(found, shown=shown, x_api_key=keys[1]).reason is Reason.UNAUTHENTICATED
+
+
 def test_a_key_comes_before_a_token_and_a_token_before_a_certificate(keys: tuple[str, str], issuer: Issuer) -> None:
     found = made(keys=keys[0], issuers=(issuer,), certificates=(Certificate(uri="spiffe://*"),))
     assert called(found, shown=ROBOT, x_api_key=keys[1]).principal.name == "ana"

@@ -179,6 +179,7 @@ HEAD, BODY, SIGNATURE = GOOD.split(".")
         "nobody": signed(sub=...),
         "nobody by name": signed(sub=""),
         "a number": signed(sub=1),
+        "two lines": signed(sub="ana\nroot"),
         "bound to another": signed(cnf={"x5t#S256": "AAAA"}),
         "bound to a key": signed(cnf={"jkt": "AAAA"}),
     }.items(),
@@ -335,7 +336,11 @@ def test_an_issuer_that_does_not_answer_is_done_without_for_a_while() -> None:
         clock.now += 1000
         later = signed(iss=server.address, iat=int(clock.now), exp=int(clock.now) + 60)
         assert asked(tokens, later).name == "ana"
-        clock.now += 86_400
+        lasting = signed(iss=server.address, iat=int(clock.now), exp=int(clock.now) + 86_400)
+        assert asked(tokens, lasting).name == "ana"
+        clock.now += 86_300
+        assert tokens.known(lasting, None) is None  # verified once, with a key of which nobody knows any more
+        clock.now += 100
         with pytest.raises(Unavailable):
             asked(tokens, signed(iss=server.address, iat=int(clock.now), exp=int(clock.now) + 60))
 
@@ -368,11 +373,21 @@ def test_keys_are_fetched_by_https_only(address: str) -> None:
         KeySet(Issuer(issuer=address, audiences=("models",)))
 
 
+def test_principals_of_several_issuers_are_not_one(issuer: Issuer) -> None:
+    import msgspec
+
+    other = msgspec.structs.replace(issuer, issuer="https://other.example")
+    with pytest.raises(UsageError, match="a prefix of their own"):
+        Tokens((issuer, other), Once())
+    other = msgspec.structs.replace(other, prefix="other:")
+    assert who(other, signed(iss="https://other.example")).name == "other:ana"
+
+
 def test_keys_that_are_too_short_or_for_something_else_are_not_used(tmp_path: Path) -> None:
     encrypting = RSA.as_dict(private=False) | {"use": "enc", "kid": "enc"}
     short = jwk.RSAKey.generate_key(1024, {"kid": "short"}).as_dict(private=False)
     path = tmp_path / "jwks.json"
-    path.write_text(json.dumps({"keys": [encrypting, short, EC.as_dict(private=False)]}))
+    path.write_text(json.dumps({"keys": [encrypting, short, EC.as_dict(private=False), {"kty": "RSA", "key_ops": 5}]}))
     issuer = Issuer(issuer="https://issuer.example", audiences=("models",), jwks_file=str(path))
     keys = KeySet(issuer)
     assert keys.key("RS256", "enc") is None

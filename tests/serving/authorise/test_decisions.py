@@ -61,6 +61,13 @@ def test_attributes_and_tenants_are_conditions() -> None:
     assert not decide(grant("infer", tenants=("shop",)), tenant="bank")
 
 
+@pytest.mark.parametrize("action", ["manage", "health", "infer"])
+def test_a_denial_that_names_no_model_is_one_of_them_all(action: str) -> None:
+    denial = Grant(actions=(action,), effect="deny")  # type: ignore[arg-type]
+    assert decide(grant(action), action=Action(action))
+    assert not decide(grant(action), denial, action=Action(action))
+
+
 GRANTS = st.builds(
     Grant,
     effect=st.sampled_from(["allow", "deny"]),

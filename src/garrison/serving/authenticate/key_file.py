@@ -24,6 +24,7 @@ _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PREFIX = "garrison_"
 _SECRET_LENGTH = 43
 _CHECK_LENGTH = 6
+_LONGEST = 1000 * 366 * 86400.0
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
@@ -85,8 +86,8 @@ def create(
     `lifetime` is in seconds. Raises `UsageError`.
     """
     now = time.time() if now is None else now
-    if lifetime is not None and lifetime <= 0:
-        raise UsageError("a key lives for longer than that")
+    if lifetime is not None and not 0 < lifetime < _LONGEST:
+        raise UsageError("a key lives for longer than that, and for less than a thousand years")
     if not principal or not principal.isprintable() or len(principal) > 256:
         raise UsageError(f"{principal[:40]!r} names no principal")
     with _editing(path) as keys:
@@ -108,6 +109,8 @@ def create(
 def rotate(path: str, identifier: str, *, overlap: float, now: float | None = None) -> tuple[Key, str]:
     """Another key for the same principal; the old one is good for `overlap` more seconds. Raises `UsageError`."""
     now = time.time() if now is None else now
+    if not 0 <= overlap < _LONGEST:
+        raise UsageError("the old key ends now or later, and within a thousand years")
     with _editing(path) as keys:
         place = _place(keys, identifier, path)
         old = keys[place]

@@ -55,9 +55,7 @@ class KeySet:
 
         Raises `Unavailable` where the issuer has not answered for too long.
         """
-        if not self._issuer.jwks_file and (
-            self._fetched is None or self._monotonic() - self._fetched > max(self._issuer.stale, self._issuer.refresh)
-        ):
+        if self.stale():
             raise Unavailable
         if not identifier:
             fitting = [name for name, key in self._keys.items() if _fits(key, algorithm)]
@@ -73,6 +71,13 @@ class KeySet:
 
             imported = self._imported[identifier, algorithm] = import_key(found)
         return imported
+
+    def stale(self) -> bool:
+        """Whether the issuer has not answered for so long that its keys count no more."""
+        if self._issuer.jwks_file:
+            return False
+        longest = max(self._issuer.stale, self._issuer.refresh)
+        return self._fetched is None or self._monotonic() - self._fetched > longest
 
     def due(self) -> bool:
         """Whether it is time to look at the issuer."""
@@ -133,7 +138,8 @@ def _parsed(data: bytes, where: str) -> dict[str, dict[str, Any]]:
     for number, key in enumerate(listed):
         if not isinstance(key, dict) or key.get("kty") not in ("RSA", "EC", "OKP"):
             continue
-        if key.get("use", "sig") != "sig" or "verify" not in key.get("key_ops", ["verify"]):
+        operations = key.get("key_ops", ["verify"])
+        if key.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
             continue
         public = {name: value for name, value in key.items() if name in _PUBLIC and isinstance(value, str)}
         found[str(key.get("kid") or f"({number})")] = public

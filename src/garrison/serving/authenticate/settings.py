@@ -29,6 +29,8 @@ class Issuer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Values of the header `typ`; the empty one stands for none."""
     principal: str = "sub"
     """The claim that names the principal."""
+    prefix: str = ""
+    """What its principals' names begin with here, so that those of several issuers are not one."""
     roles: str = "roles"
     """The claim with the roles: a list, or a text with spaces."""
     role_names: dict[str, str] = {}

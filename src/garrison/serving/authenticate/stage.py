@@ -95,6 +95,8 @@ class AuthenticateStage:
             found = self._by_key(call, key)
         if self._certificates is not None and call.peer.certificate is not None:
             shown = self._certificates.find(call.peer.certificate)
+            if shown is None:
+                self._refuse(call, "a certificate that is nobody's, or has ended")
             found = found or (shown if token is None else None)
         return (self._by_token(call, token) if token is not None else None), found
 

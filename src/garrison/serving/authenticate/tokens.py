@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from garrison.core.errors import UsageError
 from garrison.serving.authenticate.key_sets import KeySet, Unavailable
 from garrison.serving.authenticate.settings import Issuer
 from garrison.serving.calls import Principal
@@ -63,7 +64,10 @@ class Tokens:
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Raises `UsageError` for keys that cannot be read."""
+        """Raises `UsageError` for keys that cannot be read, and for issuers whose principals could be taken for each
+        other's."""
+        if len({one.prefix for one in issuers}) != len(issuers):
+            raise UsageError("authenticate.issuers: several issuers each have a prefix of their own")
         self._issuers = {one.issuer: (one, KeySet(one, monotonic=monotonic)) for one in issuers}
         self._store = store
         self._wall = wall
@@ -88,7 +92,11 @@ class Tokens:
         found = self._known.get(digest)
         if found is None:
             return None
-        if not found.begins <= self._wall() < found.expires or found.generation != found.keys.generation:
+        if (
+            not found.begins <= self._wall() < found.expires
+            or found.generation != found.keys.generation
+            or found.keys.stale()
+        ):
             del self._known[digest]
             return None
         if found.bound and not _is_bound(found.bound, certificate):
@@ -274,7 +282,7 @@ def _is_bound(digest: str, certificate: bytes | None) -> bool:
 
 def _principal(claims: dict[str, Any], issuer: Issuer) -> Principal:
     name = claims.get(issuer.principal)
-    if not isinstance(name, str) or not 0 < len(name) <= 256:
+    if not isinstance(name, str) or not 0 < len(name) <= 256 or not name.isprintable():
         raise BadToken("names no principal")
     given = claims.get(issuer.roles)
     roles = given.split()[:_MOST_ROLES] if isinstance(given, str) else _texts(given)
@@ -285,7 +293,7 @@ def _principal(claims: dict[str, Any], issuer: Issuer) -> Principal:
         ours: value for ours, theirs in issuer.attributes.items() if isinstance(value := claims.get(theirs), str)
     }
     return Principal(
-        name=name,
+        name=issuer.prefix + name,
         roles=tuple(roles),
         tenant=tenant if isinstance(tenant, str) else "",
         attributes=attributes,

@@ -73,7 +73,9 @@ class Decisions:
             return False
         if not model and action in _ABOUT_ALL and grant.effect == "allow" and _is_partial(grant):
             return False
-        if model and not any(fnmatchcase(model, pattern) for pattern in grant.models):
+        # A denial that names no model is one of them all; an allowance that names none is of none.
+        models = grant.models or (("*",) if grant.effect == "deny" else ())
+        if model and not any(fnmatchcase(model, pattern) for pattern in models):
             return False
         if model and not any(fnmatchcase(version, pattern) for pattern in grant.versions):
             return False
@@ -97,5 +99,5 @@ def _is_partial(grant: Grant) -> bool:
 def _check(where: str, grant: Grant) -> None:
     if not grant.actions:
         raise UsageError(f"authorise.roles.{where}: a grant names actions")
-    if not grant.models and _ABOUT_MODELS & set(grant.actions):
+    if grant.effect == "allow" and not grant.models and _ABOUT_MODELS & set(grant.actions):
         raise UsageError(f'authorise.roles.{where}: says nothing of models; write models = ["*"] for all of them')
