@@ -21,8 +21,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """`*` stands for health, metadata, infer and explain; the others are named one by one."""
     models: tuple[str, ...] = ()
     """Shell patterns over names of models; `*` for all of them. Without any, what is allowed is what concerns no model,
-    and what is denied is denied for all. A grant for some models lets nobody ask what concerns all of them, such as their
-    list or the server's statistics."""
+    and what is denied is denied for all. A grant for some models lets nobody ask what concerns all of them, such as
+    their list or the server's statistics."""
     versions: tuple[str, ...] = ("*",)
     """Shell patterns over versions, by the letters of the path. A call that leaves the version to the server has the
     empty one, so that a version is closed by allowing the others, not by denying it."""
