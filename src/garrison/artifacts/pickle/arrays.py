@@ -30,7 +30,14 @@ def end_of_array(ledger: "Ledger", machine: "Machine", state: int, start: int) -
         from garrison.artifacts.pickle.machine import Machine as Inner
 
         inner = Inner(machine.reader, ledger, check_time=machine.check_time, look=machine.look)
-        ending = inner.run(start)
+        # An unpickler of its own reads it, which knows nothing of joblib's arrays.
+        following, ledger.follow_arrays = ledger.follow_arrays, False
+        try:
+            ending = inner.run(start)
+        finally:
+            ledger.follow_arrays = following
+        if inner.crossed or inner.nested_frame or ending.frame_end > ending.position:
+            machine.disputed.append(start)
         if not ending.stopped:
             raise Broken(f"holds an array of objects that {ending.detail}")
         ledger.arrays.add(start)

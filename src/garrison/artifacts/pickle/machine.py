@@ -96,6 +96,8 @@ class Machine:
         self.nested_frame = False
         self.raw: list[tuple[int, int]] = []
         """Where arrays that stand in the stream itself begin, and where the stream goes on behind them."""
+        self.disputed: list[int] = []
+        """Where arrays begin that unpicklers find elsewhere, or that hold pickles that they read differently."""
         self.stack = array("q")
         self.marks = array("q")
         self.memo = array("q")
@@ -735,7 +737,10 @@ class Machine:
                 skipped = ledger.build(self, target, state, position + base + 1)
                 if skipped:
                     self.raw.append((position + base + 1, skipped))
-                    if self.frame_end == place + 1:
+                    if self.frame_end > place + 1:
+                        # Unpicklers that read whole frames find the array behind this one.
+                        self.disputed.append(place + 1)
+                    elif self.frame_end == place + 1:
                         self.frame_end = 0
                     stack[-1] = UNKNOWN
                     return skipped - base

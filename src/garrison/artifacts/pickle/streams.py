@@ -106,6 +106,8 @@ class Streams:
                 start,
             )
             machine.nested_frame = False
+        if machine.disputed:
+            self._disputed_arrays()
         if len(machine.raw) > known:
             self._without_arrays(start)
         if machine.is_bomb(ending.position - start):
@@ -191,6 +193,18 @@ class Streams:
         for key in fresh:
             self.ledger.forget(key)
         return True
+
+    def _disputed_arrays(self) -> None:
+        """Arrays that joblib never writes so, as the C unpickler reads the pickles in them from files."""
+        places = self.machine.disputed[:_VARIANTS]
+        self.machine.disputed.clear()
+        self.ledger.anomaly(
+            "pickle-frame-confusion",
+            "holds an array that unpicklers find, or read, differently, depending on how they read frames",
+            places[0],
+        )
+        for place in places:
+            self._from_files(place, 0, None)
 
     def _without_arrays(self, start: int) -> None:
         """The same stream as a loader reads it that knows nothing of joblib's arrays."""
