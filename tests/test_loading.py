@@ -3,6 +3,7 @@
 import bz2
 import datetime
 import gzip
+import hashlib
 import io
 import lzma
 import os
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import garrison
 from garrison.core.errors import GarrisonError, UsageError
 from garrison.core.policy import Identity, RuleOverride, Waiver
+from garrison.loading import load_identified
 from garrison.provenance.keys import KeySigner, pem
 from garrison.provenance.signing import sign, signature_path
 from garrison.provenance.trust import Trust
@@ -61,6 +63,13 @@ def test_a_pickle(tmp_path: Path) -> None:
         loaded: Any = garrison.load(path)
         assert loaded["names"] == {"a", "b"}
         assert list(loaded["array"]) == [0, 1, 2]
+
+
+def test_only_who_wants_the_digest_pays_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = file(tmp_path / "model.pkl", [1, 2])
+    assert load_identified(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setattr("garrison.loading._sha256", lambda copy: pytest.fail("the model is hashed"))
+    assert garrison.load(path) == [1, 2]
 
 
 def test_a_hostile_pickle_is_refused_and_does_nothing(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def load(
     Raises `LoadRefused`, which says why in one line and has the scan's `report`, and `UsageError` for a path that is
     no file that can be read. What the framework raises for a damaged file passes through.
     """
-    return load_identified(path, policy, trust=trust, signature=signature, device=device).model
+    return _load(path, policy, trust, signature, device, identify=False).model
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +73,19 @@ def load_identified(
     device: str = "cpu",
 ) -> Loaded:
     """What `load` loads, with the format and the digest of the bytes. Raises as `load` does."""
+    return _load(path, policy, trust, signature, device, identify=True)
+
+
+def _load(
+    path: "str | os.PathLike[str]",
+    policy: Policy | None,
+    trust: "Trust | None",
+    signature: "str | os.PathLike[str] | None",
+    device: str,
+    *,
+    identify: bool,
+) -> Loaded:
+    """Hashes the copy only for who wants to `identify` it: of large models that takes longer than their scan."""
     policy = guarding(policy or Policy())
     name = os.fspath(path)
     if os.path.isdir(name):
@@ -87,7 +100,7 @@ def load_identified(
         if reason := refusal(report):
             raise LoadRefused(reason, report)
         admitted = Admitted(report, display(name))
-        digest = _sha256(copy)
+        digest = _sha256(copy) if identify else ""
         while (inner := _unpacked(copy, admitted, policy.limits)) is not None:
             copy, admitted = stack.enter_context(inner[0]), inner[1]
         load_model = loader(admitted)
