@@ -118,10 +118,12 @@ def test_where_nothing_is_right_there_is_nothing_to_say(
     assert masking.before(digits_classifier, inputs[:0], labels[:0], 0) == ()
 
 
-def outcome(*successes: list[bool], epsilons: tuple[float, ...], after: list[int] | None = None) -> Outcome:
-    success = torch.tensor(successes)
+def outcome(
+    *successes: list[bool], epsilons: tuple[float, ...], after: list[int] | None = None, times: int = 10
+) -> Outcome:
+    success = torch.tensor(successes).repeat(1, times)
     count = success.shape[1]
-    found = torch.tensor(after or [2] * count).expand_as(success).masked_fill(~success, -1)
+    found = torch.tensor((after or [2] * (count // times)) * times).expand_as(success).masked_fill(~success, -1)
     return Outcome(
         epsilons=epsilons,
         adversarial=torch.zeros(*success.shape, 1),
@@ -146,7 +148,7 @@ def test_a_black_box_that_finds_more_is_suspicious_under_any_budget() -> None:
     white = outcome([F, T, T], [T, T, T], epsilons=(0.1, 0.2))
     black = outcome([T, F, F], [T, T, T], epsilons=(0.1, 0.2))
     assert masking.check_black_box(black, white).verdict == "failed"
-    assert "at 0.1, 1 of 3" in masking.check_black_box(black, white).seen
+    assert "at 0.1, 10 of 30" in masking.check_black_box(black, white).seen
     assert masking.check_black_box(outcome([F, T, F], epsilons=(0.1,)), white).verdict == "passed"
 
 
@@ -172,6 +174,19 @@ def test_an_attack_that_was_still_finding_had_too_few_queries() -> None:
     assert masking.check_enough_queries(late).verdict == "failed"
     assert masking.check_enough_queries(outcome([F, F], epsilons=(0.1,))).verdict == "unknown"
     assert masking.check_enough_queries(outcome([T, T], epsilons=(0.1,), after=[1, 1])).verdict == "passed"
+
+
+def test_what_few_inputs_do_not_show_is_not_known(
+    digits_classifier: Classifier, inputs: Tensor, labels: Tensor
+) -> None:
+    few = {check.name: check.verdict for check in masking.before(digits_classifier, inputs[:5], labels[:5], 0)}
+    assert few["zero-gradients"] == few["loss-increases"] == "unknown"
+    weak, strong = (outcome([T, each, F, F], epsilons=(0.1,), times=1) for each in (F, T))
+    assert masking.check_single_step(weak, strong).verdict == "unknown"
+    assert masking.check_black_box(weak, strong).verdict == "unknown"
+    assert masking.check_single_step(strong, weak).verdict == "failed"
+    assert masking.check_unbounded(outcome([T, T], epsilons=(1.0,), times=1), 1.0).verdict == "unknown"
+    assert masking.check_enough_queries(outcome([T, T, T, F], epsilons=(0.1,), times=1)).verdict == "unknown"
 
 
 def test_few_inputs_tell_little() -> None:

@@ -21,6 +21,10 @@ NOTABLE = 0.01
 """The share of inputs from which on a symptom counts: fewer happen to sound models."""
 
 
+ENOUGH = 20
+"""Inputs from which on the absence of a symptom says something."""
+
+
 def before(classifier: Classifier, inputs: Tensor, labels: Tensor, seed: int) -> tuple[Check, ...]:
     """All checks that need only the model. Some hundred inputs (n, *shape) are enough; they are passed ten times."""
     if not len(labels):
@@ -144,7 +148,7 @@ def check_zero_gradients(classifier: Classifier, inputs: Tensor, labels: Tensor)
     share, blind_share = _share(useless), _share(blind)
     return _judged(
         "zero-gradients",
-        blind_share < NOTABLE,
+        _told(blind_share < NOTABLE, int(right.sum())),
         f"{blind_share:.1%} of {int(right.sum())} inputs have no gradient of the margin, "
         f"{share:.1%} none of the cross-entropy",
         "the model itself gives no gradient: attack with a substitute for what has none "
@@ -177,7 +181,7 @@ def check_loss_increases(classifier: Classifier, inputs: Tensor, labels: Tensor,
     better = _share(along >= aside)
     return _judged(
         "loss-increases",
-        rises >= 0.8 and better >= 0.8,
+        _told(rises >= 0.8 and better >= 0.8, len(gain)),
         f"a step of {_SMALL_STEP:g} of the range along the gradient raises the loss of {rises:.1%} of {len(gain)}, "
         f"and no less than a random one for {better:.1%}",
         "the gradient points nowhere (shattered): attack with a substitute for what shatters it "
@@ -218,7 +222,7 @@ def check_single_step(single: Outcome, iterated: Outcome) -> Check:
             seen = f"at {epsilon:g}, {only} of {len(one)} inputs fall to the single step only, {other} to many only"
     return _judged(
         "single-step-stronger",
-        None if seen == "no budget in common" else worst < NOTABLE,
+        None if seen == "no budget in common" else _told(worst < NOTABLE, single.success.shape[1]),
         seen,
         "the iterations get lost: take more and smaller steps, restarts, another loss, and look for masked gradients",
     )
@@ -235,7 +239,7 @@ def check_black_box(black: Outcome, white: Outcome) -> Check:
             seen = f"at {epsilon:g}, {only} of {len(without)} inputs fall to attacks without gradients only"
     return _judged(
         "black-box-stronger",
-        None if seen == "no budget in common" else worst < NOTABLE,
+        None if seen == "no budget in common" else _told(worst < NOTABLE, black.success.shape[1]),
         seen,
         "the gradients mislead: attack with a substitute for what masks them (garrison.robustness.attacks.adaptive)",
     )
@@ -263,7 +267,7 @@ def check_unbounded(outcome: Outcome, enough: float) -> Check:
     left = ~outcome.success[allowed[-1]]
     return _judged(
         "unbounded-budget",
-        _share(left) < NOTABLE,
+        _told(_share(left) < NOTABLE, len(left)),
         f"{int(left.sum())} of {len(left)} inputs withstand a budget of {outcome.epsilons[allowed[-1]]:g}, "
         "which allows any change",
         "the attack does not work on this model: look for masked gradients and for how inputs are scaled",
@@ -285,7 +289,7 @@ def check_enough_queries(outcome: Outcome) -> Check:
     late = _share(found > 0.75 * spent)
     return _judged(
         "few-queries",
-        late < 0.1 or bool(outcome.success.all()),
+        bool(outcome.success.all()) or _told(late < 0.1, len(found)),
         f"{late:.1%} of what was found was found in the last quarter of {spent} queries",
         "raise the number of steps or queries until that share is small",
     )
@@ -323,6 +327,11 @@ def _useless(values: Tensor, free: Tensor) -> Tensor:
 
 def _share(which: Tensor) -> float:
     return float(which.double().mean()) if which.numel() else 0.0
+
+
+def _told(sound: bool, count: int) -> bool | None:
+    """A symptom counts however few inputs show it; that none do says nothing of a few."""
+    return None if sound and count < ENOUGH else sound
 
 
 def _judged(name: str, sound: bool | None, seen: str, advice: str) -> Check:
