@@ -7,7 +7,7 @@ worse; 2 wrong usage, such as a file that is no card.
 import sys
 from typing import TYPE_CHECKING
 
-from garrison.cli import attack, exits, terminal
+from garrison.cli import attack, attack_options, exits, terminal
 from garrison.core.errors import UsageError
 from garrison.core.files import contents
 
@@ -31,7 +31,7 @@ def configure(parser: "Parser") -> None:
         help="how it is written (default: card); to compare, card or json",
     )
     add("--output", "-o", metavar="FILE", help="write it to this file")
-    attack.add_bounds(parser)
+    attack_options.add_bounds(parser)
     add("--no-color", action="store_true", help="no colours, as when NO_COLOR is set")
 
 

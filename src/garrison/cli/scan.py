@@ -3,19 +3,17 @@
 Nothing that is examined is executed.
 """
 
-import os
 import sys
 from typing import TYPE_CHECKING
 
 from garrison.cli import exits, terminal
 from garrison.cli.arguments import Parser, positive
-from garrison.core.findings import Severity
+from garrison.cli.policy_option import add_policy, policy_of
 from garrison.reporting import RENDERERS, renderer
 
 if TYPE_CHECKING:
     import argparse
 
-    from garrison.core.policy import Policy
     from garrison.core.report import Report
 
 
@@ -34,13 +32,7 @@ def configure(parser: Parser) -> None:
         metavar="FILE",
         help="write the report to this file, and only the verdict to the terminal; - is standard output",
     )
-    add("--policy", metavar="FILE", help="the policy (default: the nearest garrison.toml, or [tool.garrison])")
-    add(
-        "--threshold",
-        choices=tuple(map(str, Severity)),
-        metavar="SEVERITY",
-        help="deny findings from this on: info, low, medium, high or critical (default: the policy's, else high)",
-    )
+    add_policy(parser)
     add("--root", metavar="DIR", help="with host:, a root file system in place of the running one")
     add("--jobs", type=positive, metavar="N", help="worker processes (default: one for each core)")
     add(
@@ -56,7 +48,7 @@ def configure(parser: Parser) -> None:
 def run(arguments: "argparse.Namespace") -> int:
     from garrison.scanning import ScanInterrupted, scan
 
-    policy, origin = _policy(arguments)
+    policy, origin = policy_of(arguments)
     if arguments.output == "-":
         arguments.output = None
     if arguments.root:
@@ -83,20 +75,6 @@ def run(arguments: "argparse.Namespace") -> int:
     if interrupted:
         return exits.INTERRUPTED
     return exits.PASSED if report.decision.allowed else exits.DENIED
-
-
-def _policy(arguments: "argparse.Namespace") -> "tuple[Policy, str | None]":
-    """The policy that counts, and the file that it is from."""
-    from garrison.core.policy_file import find_policy, load_policy
-
-    found = arguments.policy or find_policy(".")
-    origin = os.path.relpath(found) if found else None
-    policy = load_policy(origin)
-    if arguments.threshold:
-        import msgspec.structs
-
-        policy = msgspec.structs.replace(policy, threshold=Severity(arguments.threshold))
-    return policy, origin
 
 
 def _noted(report: "Report", note: str) -> "Report":
