@@ -29,6 +29,15 @@ def advice(config: Config) -> Iterator[Advice]:
         yield Advice(where="authenticate.anonymous", message=f"anybody may do what these roles allow: {roles}")
     elif not (config.authenticate.keys or config.authenticate.issuers or config.authenticate.certificates):
         yield Advice(where="authenticate", message="there is no way to show who one is: nobody is let in")
+    issuers = config.authenticate.issuers
+    if sum(one.principal == "sub" for one in issuers) > 1:
+        yield Advice(
+            where="authenticate.issuers",
+            message="callers of two issuers with the same sub are taken for one: choose another principal",
+        )
+    for name, room in (("authorise", config.authorise), ("admit", config.admit)):
+        if room.on_failure == "open":
+            yield Advice(where=f"{name}.on-failure", message="who can make it fail has switched it off")
     if not config.authorise.roles:
         yield Advice(where="authorise.roles", message="no role allows anything: every call is refused")
     for role, grants in config.authorise.roles.items():

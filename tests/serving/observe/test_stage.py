@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
@@ -287,3 +288,20 @@ def test_nothing_to_watch_is_no_stage(directory: Path) -> None:
     model = Model(observe=Observe(reference=str(directory / "none")))
     with pytest.raises(UsageError, match=r"models\.m\.observe: .*none"):
         stage(Config(models={"m": model}), model, world.services)
+
+
+@pytest.mark.parametrize("what", ["stream", "explain"])
+def test_what_is_not_looked_at_counts_for_its_caller_all_the_same(directory: Path, what: str) -> None:
+    guarded = made(World(), directory)
+    call, answer = asked(natural(10, 1))
+    if what == "stream":
+        answer.stream = parts()
+    else:
+        call.action = Action.EXPLAIN
+    guarded.after(call, answer)
+    snapshot = guarded.snapshot()
+    assert (snapshot["skipped_calls"], snapshot["principals"][0]["fresh"]) == (1, 10)
+
+
+async def parts() -> AsyncIterator[bytes]:
+    yield b"data"

@@ -18,6 +18,7 @@ from garrison.serving.observe.watch import ModelWatch
 from garrison.serving.refusals import Reason, Refused
 from garrison.serving.services import Services
 
+_READ = (Action.INFER, Action.EXPLAIN)
 _MOST_STATE = 1 << 30
 _PAUSE = 0.05
 """Seconds between looks at what waits."""
@@ -50,8 +51,12 @@ class ObserveStage:
         return None
 
     def after(self, call: Call, answer: Answer) -> Awaitable[None] | None:
-        if call.action is Action.INFER and answer.status == 200 and answer.stream is None:
+        if answer.status != 200 or call.action not in _READ:
+            return None
+        if call.action is Action.INFER and answer.stream is None:
             self.watch.offer(call, answer)
+        else:
+            self.watch.skip(call)
         return None
 
     def feedback(self, call: Call) -> Answer:
