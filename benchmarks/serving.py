@@ -10,7 +10,8 @@ counts; the CPU of the guard's process for each request says most where a machin
 
 - `stub`: before a server that answers at once. Guard and client with stub have one core each.
 - `stages`: the same, with the guard's stages switched on one after the other.
-- `mlserver`: before MLServer, with 16 clients and with one.
+- `mlserver`: before MLServer, which has one core; front and client share the other.
+- `grpc`: before a server that answers by gRPC at once.
 - `screening`: before the stub, with a detector of adversarial inputs, at the cost that its card states.
 """
 
@@ -33,7 +34,7 @@ from measurement import HERE, prepare
 GARRISON = [".[serving]", "scikit-learn"]
 MLSERVER = ["mlserver==1.7.1", "mlserver-sklearn==1.7.1", "uvloop<0.22"]
 TASKS = HERE / "serving_tasks"
-PARTS = ("stub", "stages", "mlserver", "screening")
+PARTS = ("stub", "stages", "grpc", "screening", "mlserver")
 BASE = """
 [listen]
 http = "127.0.0.1:{port}"
@@ -95,15 +96,17 @@ def main() -> None:
     if {"stub", "stages", "screening"} & set(options.parts):
         with stub(ours) as backend:
             if "stub" in options.parts:
-                fronts(options, ours, world, backend, "an instant stub", [16, 1], pinned=True)
+                fronts(options, ours, world, backend, "an instant stub", client="0")
             if "stages" in options.parts:
                 stages(options, ours, world, backend)
             if "screening" in options.parts:
                 screening(options, ours, world, backend)
+    if "grpc" in options.parts:
+        grpc(options, ours, world)
     if "mlserver" in options.parts:
         theirs = environment(options.mlserver, MLSERVER, options.work / "serving-mlserver")
         with mlserver(theirs, world) as backend:
-            fronts(options, ours, world, backend, "MLServer 1.7.1", [16, 1], pinned=False)
+            fronts(options, ours, world, backend, "MLServer 1.7.1", client="1")
 
 
 def environment(given: str, requirements: list[str], folder: Path) -> Path:
@@ -120,9 +123,9 @@ def made(python: Path, world: Path) -> None:
     subprocess.run([python, TASKS / "world.py", world], check=True)
 
 
-def fronts(
-    options: argparse.Namespace, python: Path, world: Path, backend: int, name: str, clients: list[int], *, pinned: bool
-) -> None:
+def fronts(options: argparse.Namespace, python: Path, world: Path, backend: int, name: str, *, client: str) -> None:
+    """`client` is the core that the client runs on: that of the front, or that of the server."""
+    clients = (16, 1)
     kinds = ["direct", *(["nginx"] if shutil.which("nginx") else []), "guard", "guard and observation"]
     loads: dict[tuple[str, int], list[Load]] = {}
     for _ in range(options.turns):
@@ -130,12 +133,12 @@ def fronts(
             with ExitStack() as stack:
                 port, process = backend, 0
                 if kind == "nginx":
-                    port, process = stack.enter_context(nginx(world, backend, pinned))
+                    port, process = stack.enter_context(nginx(world, backend))
                 elif kind != "direct":
                     config = configured(world, backend, "observation" in kind)
-                    port, process = stack.enter_context(guard(python, world, config, pinned))
+                    port, process = stack.enter_context(guard(python, world, config))
                 for count in clients:
-                    load = loaded(world, port, count, options.seconds, process, pinned)
+                    load = loaded(world, port, count, options.seconds, process, client)
                     loads.setdefault((kind, count), []).append(load)
     print(f"\n### Before {name}\n")
     columns = "front | clients | answers a second | of direct | median ms | added ms | 99 % ms | CPU µs a request"
@@ -160,8 +163,8 @@ def stages(options: argparse.Namespace, python: Path, world: Path, backend: int)
         loads = []
         for _ in range(options.turns):
             config = staged(world, backend, number)
-            with guard(python, world, config, True) as (port, process):
-                loads.append(loaded(world, port, 16, options.seconds, process, True))
+            with guard(python, world, config) as (port, process):
+                loads.append(loaded(world, port, 16, options.seconds, process, "0"))
         load = best(loads)
         print(f"| {name} | {load.rate:,.0f} | {cell(load.cpu)} |", flush=True)
 
@@ -172,16 +175,42 @@ def screening(options: argparse.Namespace, python: Path, world: Path, backend: i
         return
     card = json.loads((world / "detector" / "detector.json").read_text())
     config = configured(world, backend, False, SCREEN)
-    with guard(python, world, config, True) as (port, process):
-        load = loaded(world, port, 16, options.seconds, process, True)
+    with guard(python, world, config) as (port, process):
+        load = loaded(world, port, 16, options.seconds, process, "0")
     config = configured(world, backend, False)
-    with guard(python, world, config, True) as (port, process):
-        without = loaded(world, port, 16, options.seconds, process, True)
+    with guard(python, world, config) as (port, process):
+        without = loaded(world, port, 16, options.seconds, process, "0")
     states = card["cost"]["microseconds"] if card.get("cost") else float("nan")
     print(
         f"\nscreening: {load.cpu - without.cpu:.0f} µs of CPU a request ({load.rate:,.0f} answers a second, "
         f"{without.rate:,.0f} without); the card says {states:.0f} µs an input"
     )
+
+
+def grpc(options: argparse.Namespace, python: Path, world: Path) -> None:
+    print("\n### By gRPC, before an instant stub\n")
+    print("| front | clients | answers a second | median ms | 99 % ms | CPU ms a call | failed |")
+    print("|---|---|---|---|---|---|---|")
+    at = free_port()
+    with running([python, TASKS / "grpc_stub.py", str(at)], pinned="0"):
+        await_port(at)
+        loads: dict[tuple[str, int], list[Load]] = {}
+        for _ in range(options.turns):
+            for count in (16, 1):
+                load = loaded(world, at, count, options.seconds, 0, "0", python)
+                loads.setdefault(("direct", count), []).append(load)
+            for kind in ("guard", "guard and observation"):
+                config = configured(world, at, "observation" in kind)
+                config = config.replace('[listen]\nhttp = "', '[listen]\nhttp = ""\ngrpc = "')
+                config = config.replace('http = "http://', 'grpc = "')
+                with guard(python, world, config) as (port, process):
+                    for count in (16, 1):
+                        load = loaded(world, port, count, options.seconds, process, "0", python)
+                        loads.setdefault((kind, count), []).append(load)
+    for (kind, count), some in loads.items():
+        load = best(some)
+        cpu = "" if load.cpu != load.cpu else f"{load.cpu / 1000:.2f}"
+        print(f"| {kind} | {count} | {load.rate:,.0f} | {load.median:.2f} | {load.late:.2f} | {cpu} | {load.failed} |")
 
 
 def staged(world: Path, backend: int, number: int) -> str:
@@ -206,13 +235,18 @@ def cell(value: float) -> str:
     return "" if value != value else f"{value:.0f}"
 
 
-def loaded(world: Path, port: int, clients: int, seconds: int, process: int, pinned: bool) -> Load:
-    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}", "--latency", "-s", str(world / "requests.lua")]
-    command.append(f"http://127.0.0.1:{port}/v2/models/digits/infer")
-    if pinned:
-        command = ["taskset", "-c", "0", *command]
+def loaded(
+    world: Path, port: int, clients: int, seconds: int, process: int, core: str, grpc: Path | None = None
+) -> Load:
+    """By wrk, or by gRPC with the interpreter that has it."""
+    if grpc is not None:
+        command = [str(grpc), str(TASKS / "grpc_load.py"), str(world), str(port), str(clients), str(seconds)]
+    else:
+        command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}", "--latency", "-s", str(world / "requests.lua")]
+        command.append(f"http://127.0.0.1:{port}/v2/models/digits/infer")
+    command = ["taskset", "-c", core, *command]
     before = ticks(process)
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "OUT": "1"}).stdout
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     after = ticks(process)
     result = json.loads(printed[printed.index("RESULT") + 6 :].splitlines()[0])
     cpu = (after - before) / os.sysconf("SC_CLK_TCK") * 1e6 / max(result["requests"], 1) if process else float("nan")
@@ -257,19 +291,19 @@ def running(command: list[str | Path], *, cwd: Path | None = None, pinned: str =
 
 
 @contextmanager
-def guard(python: Path, world: Path, config: str, pinned: bool) -> Iterator[tuple[int, int]]:
+def guard(python: Path, world: Path, config: str) -> Iterator[tuple[int, int]]:
     """The guard's port and process."""
     (world / "guard.toml").write_text(config)
     shutil.rmtree(world / "audit", ignore_errors=True)
-    port = int(config.split('http = "127.0.0.1:')[1].split('"')[0])
+    port = int(config.split(' = "127.0.0.1:')[1].split('"')[0])
     command = [python, "-m", "garrison", "guard", "--config", world / "guard.toml"]
-    with running(command, cwd=world, pinned="1" if pinned else "") as process:
+    with running(command, cwd=world, pinned="1") as process:
         await_port(port)
         yield port, process
 
 
 @contextmanager
-def nginx(world: Path, backend: int, pinned: bool) -> Iterator[tuple[int, int]]:
+def nginx(world: Path, backend: int) -> Iterator[tuple[int, int]]:
     port = free_port()
     (world / "nginx.conf").write_text(
         f"""daemon off; worker_processes 1; pid {world}/nginx.pid; error_log stderr;
@@ -281,7 +315,7 @@ location / {{ proxy_pass http://server; proxy_http_version 1.1; proxy_set_header
 """
     )
     command: list[str | Path] = ["nginx", "-p", world, "-c", world / "nginx.conf"]
-    with running(command, pinned="1" if pinned else "") as process:
+    with running(command, pinned="1") as process:
         await_port(port)
         yield port, process
 
@@ -306,7 +340,7 @@ def mlserver(python: Path, world: Path) -> Iterator[int]:
     (folder / "settings.json").write_text(json.dumps(settings))
     (folder / "model-settings.json").write_text(json.dumps(model))
     subprocess.run([python, TASKS / "model.py", folder / "m.joblib"], check=True)
-    with running([python, "-m", "mlserver.cli.main", "start", folder], cwd=folder):
+    with running([python, "-m", "mlserver.cli.main", "start", folder], cwd=folder, pinned="0"):
         await_port(http)
         time.sleep(5)
         yield http
