@@ -153,9 +153,9 @@ def start_triton(python: Path, folder: Path) -> Iterator[Server]:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], folder: Path, http: int, environment: dict[str, str] | None = None
+    command: Sequence[str | Path], folder: Path, http: int, environment: dict[str, str] | None = None, key: str = ""
 ) -> Iterator[int]:
-    """A server from when its model is ready until all its processes are gone."""
+    """A server from when its model is ready, as who has the key sees it, until all its processes are gone."""
     threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(
@@ -168,7 +168,7 @@ def running(
         )
     try:
         until = time.monotonic() + 240
-        while not ready(http):
+        while not ready(http, key):
             assert process.poll() is None, (folder / "log").read_text()[-2000:]
             assert time.monotonic() < until, (folder / "log").read_text()[-2000:]
             time.sleep(0.1)
@@ -184,9 +184,12 @@ def running(
             process.wait()
 
 
-def ready(port: int) -> bool:
+def ready(port: int, key: str = "") -> bool:
+    question = urllib.request.Request(f"http://127.0.0.1:{port}/v2/models/digits/ready")
+    if key:
+        question.add_header("x-api-key", key)
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/models/digits/ready", timeout=5) as answer:
+        with urllib.request.urlopen(question, timeout=5) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -16,6 +16,7 @@ COMMANDS = {
     "attack": "attack a model before others do, and say how it stands up",
     "card": "show a robustness card, hold it against bounds, or compare it with another",
     "guard": "put a guard in front of model servers",
+    "serve": "verify a model, load it safely and serve it behind a guard",
     "disarm": "rebuild a model as safetensors, without whatever it could do",
     "sign": "sign a model, so that whatever is changed in it can be told",
     "verify": "verify that a model is as somebody who is trusted signed it",

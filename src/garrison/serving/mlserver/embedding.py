@@ -10,35 +10,47 @@ from typing import Any
 
 from garrison.core.errors import UsageError
 
-Middleware = Callable[[Any], Any]
-"""Makes an ASGI application of another."""
+_UNKNOWN = "this version of MLServer has its servers elsewhere; 1.7 is known"
 
 
-def embed(server: Any, middleware: Middleware, interceptors: Sequence[Any]) -> None:
+def application(server: Any) -> Any:
+    """The ASGI application of an `mlserver.MLServer`: what answers REST.
+
+    Raises `UsageError` for a version of MLServer that has it elsewhere.
+    """
+    found = getattr(getattr(server, "_rest_server", None), "_app", None)
+    if found is None:
+        raise UsageError(_UNKNOWN)
+    return found
+
+
+def embed(server: Any, front: Any, interceptors: Sequence[Any]) -> None:
     """Put these in front of an `mlserver.MLServer` that has not been started.
 
-    Raises `UsageError` for a version of MLServer in which that cannot be done.
+    `front` is an ASGI application, which asks the server's own. Raises `UsageError` for a version of MLServer in which
+    that cannot be done, and where requests would come in by another way.
     """
-    rest: Any = getattr(server, "_rest_server", None)
+    own = application(server)
     grpc_server: Any = getattr(server, "_grpc_server", None)
     create = getattr(grpc_server, "_create_server", None)
-    if not hasattr(rest, "_app") or create is None:
-        raise UsageError("this version of MLServer has its servers elsewhere; 1.7 is known")
+    if create is None:
+        raise UsageError(_UNKNOWN)
     if server._kafka_server is not None:
         raise UsageError("requests by Kafka would go around the guard; set kafka_enabled to false")
-    rest._app = _Front(rest._app, middleware(rest._app))
+    server._rest_server._app = _Front(own, front)
     grpc_server._create_server = lambda: _with_interceptors(create, tuple(interceptors))
 
 
 class _Front:
-    """The application as MLServer goes on to know it: requests come through the front, routes are added behind it."""
+    """The application as MLServer goes on to know it: requests come through the front, and routes are added
+    behind it."""
 
     def __init__(self, app: Any, front: Any) -> None:
         self._app = app
         self._front = front
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._front(scope, receive, send)
+        await (self._app if scope["type"] == "lifespan" else self._front)(scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._app, name)

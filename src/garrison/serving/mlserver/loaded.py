@@ -7,21 +7,17 @@ The model's bytes are copied, verified, scanned and loaded in one go: what was e
 """
 
 import asyncio
-import functools
-import os
 from typing import TYPE_CHECKING, Any
 
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.errors import InferenceError
-from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+from mlserver.types import InferenceRequest, InferenceResponse, MetadataTensor, ResponseOutput
 from mlserver.utils import get_model_uri
 
 from garrison.core.errors import UsageError
-from garrison.core.policy_file import load_policy
-from garrison.loading import load
+from garrison.serving.mlserver.loading import predicting
 from garrison.serving.mlserver.payloads import inputs
-from garrison.serving.mlserver.predictors import Predictor, predictor
 from garrison.serving.refusals import Refused
 
 if TYPE_CHECKING:
@@ -34,11 +30,11 @@ class LoadedRuntime(MLModel):  # type: ignore[misc]  # mlserver is not typed
 
     async def load(self) -> bool:
         """Raises `LoadRefused` for a model that is not let through, and MLServer stops."""
-        path = await get_model_uri(self._settings)
-        extra = dict((self._settings.parameters.extra if self._settings.parameters else None) or {})
-        self._predictor = await asyncio.to_thread(
-            predicting, os.path.abspath(path), str(extra.get("policy", "")), str(extra.get("public_key", ""))
-        )
+        self._predictor = await asyncio.to_thread(predicting, await get_model_uri(self._settings), self._settings)
+        self.inputs = [
+            MetadataTensor(name=one.name, datatype=one.datatype, shape=list(one.shape))
+            for one in self._predictor.inputs
+        ]
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
@@ -66,18 +62,3 @@ def _output(name: str, data: "NDArray[Any]") -> ResponseOutput:
     if data.dtype.kind in "OUS":
         return StringCodec.encode_output(name, [str(element) for element in data.ravel()])
     return NumpyCodec.encode_output(name, data if data.ndim else data.reshape(1))
-
-
-@functools.lru_cache(maxsize=64)
-def predicting(path: str, policy: str, public_key: str) -> Predictor:
-    """The predictor of a model's file. Raises `LoadRefused`, and `UsageError` for what cannot be asked.
-
-    Remembered, so that who starts the server may find out first whether it will load.
-    """
-    trust = None
-    if public_key:
-        from garrison.core.policy import Identity
-        from garrison.provenance.trust import Trust
-
-        trust = Trust(identities=(Identity(name=os.path.basename(public_key), public_key=os.path.abspath(public_key)),))
-    return predictor(load(path, load_policy(policy or None, start=os.path.dirname(path)), trust=trust))

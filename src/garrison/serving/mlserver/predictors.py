@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,12 +10,31 @@ from numpy.typing import NDArray
 
 from garrison.core.errors import UsageError
 
+_DATATYPES = {
+    "tensor(bool)": "BOOL", "tensor(string)": "BYTES",
+    "tensor(float16)": "FP16", "tensor(float)": "FP32", "tensor(double)": "FP64",
+    "tensor(int8)": "INT8", "tensor(int16)": "INT16", "tensor(int32)": "INT32", "tensor(int64)": "INT64",
+    "tensor(uint8)": "UINT8", "tensor(uint16)": "UINT16", "tensor(uint32)": "UINT32", "tensor(uint64)": "UINT64",
+}  # fmt: skip
+"""The Open Inference Protocol's, by ONNX Runtime's."""
 Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An input that a model says it takes."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    """With -1 for axes of any length."""
 
 
 class Predictor(Protocol):
     """A model that is asked with arrays and answers with arrays, each with a name."""
 
+    inputs: tuple[Taken, ...]
+    """What it takes; empty where the model does not tell."""
     outputs: tuple[str, ...]
     """What it can give, the usual one first."""
 
@@ -30,6 +50,7 @@ class Estimator:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self.inputs = _columns(getattr(model, "n_features_in_", None))
         self.outputs = tuple(name for name in self._METHODS if hasattr(model, name))
 
     def predict(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
@@ -44,6 +65,8 @@ class Booster:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        count = model.num_features  # a method of XGBoost's old releases and of LightGBM
+        self.inputs = _columns(count() if callable(count) else count)
 
     def predict(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
         rows: Any = _only(inputs)
@@ -62,6 +85,7 @@ class Graph:
 
         self._session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
         self._inputs = {one.name: one.type for one in self._session.get_inputs()}
+        self.inputs = _taken(self._session.get_inputs())
         self.outputs = tuple(one.name for one in self._session.get_outputs())
 
     def predict(self, inputs: Mapping[str, NDArray[Any]], wanted: Sequence[str]) -> Arrays:
@@ -78,6 +102,7 @@ class Graph:
 class Module:
     """PyTorch: modules, TorchScript, programs of `torch.export`."""
 
+    inputs: tuple[Taken, ...] = ()
     outputs: tuple[str, ...] = ("scores",)
 
     def __init__(self, model: Any) -> None:
@@ -113,6 +138,23 @@ def predictor(model: object) -> Predictor:
 
 def _is_module(model: object) -> bool:
     return any(base.__module__.startswith("torch.nn") for base in type(model).__mro__)
+
+
+def _columns(count: Any) -> tuple[Taken, ...]:
+    """Rows of so many numbers."""
+    return (Taken("input", "FP32", (-1, int(count))),) if isinstance(count, int | np.integer) and count > 0 else ()
+
+
+def _taken(inputs: Sequence[Any]) -> tuple[Taken, ...]:
+    """What a graph says; nothing at all where it takes something else than tensors that the protocol has."""
+    found = []
+    for one in inputs:
+        datatype = _DATATYPES.get(one.type)
+        if datatype is None or not one.shape:
+            return ()
+        shape = tuple(axis if isinstance(axis, int) and axis > 0 else -1 for axis in one.shape)
+        found.append(Taken(one.name, datatype, shape))
+    return tuple(found)
 
 
 def _only(inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
